@@ -1,0 +1,102 @@
+/*
+ * runtime — ONE container, from config.json to execve.
+ *
+ * This is what an OCI runtime does, as functions: caisson-oci calls them from its command
+ * line, the shim calls them in a child that it forked (so that the address space of the
+ * shim stays small and a crash here kills nobody). No daemon, no thread, no event loop.
+ *
+ *   runtime/plan.c    spec → plan: everything is checked and prepared as data
+ *   runtime/parent.c  the caller: makes namespaces, cgroup, detached mounts; keeps the state
+ *   runtime/stage.c   the child before pivot_root;  runtime/init.c  after it, up to execve
+ *   runtime/exec.c    a further process in a running container
+ *   runtime/state.c   <root>/<id>/state.json, and the kernel's truth about it
+ *
+ * Order: runtime_create → (state created; init waits on <root>/<id>/exec.fifo) →
+ * runtime_start → … the process exits … → runtime_delete. All of them take `root`, the
+ * directory of the runtime's records ("/run/caisson-oci"), and the container's id, and hold
+ * a lock on <root>/<id> while they work, so calls from several processes serialise for
+ * one container only.
+ *
+ * The container's process is a child of whoever called runtime_create or of its nearest
+ * subreaper: it is reaped by them, not by this room. Its stdio is the caller's descriptors
+ * 0, 1 and 2, unless a terminal is asked for.
+ *
+ * Every call may block for as long as hooks, the kernel and the disk take. Needs root, or
+ * a user namespace. config.json, the rootfs and everything a process inside can write are
+ * hostile; `root` and the bundle directory itself are the caller's.
+ *
+ * Errors: what failed, on what and why. NOT_FOUND: no such container. EXISTS: the id is in
+ * use. STATE: not in the state that the call needs. INVALID: config.json. After a failed
+ * create nothing of the container is left.
+ */
+#pragma once
+
+#include "oci/oci.h"
+
+#include <sys/types.h>
+
+/* A layered root file system that the runtime itself mounts, inside the container's mount
+ * namespace only: the host's mount table never sees it. */
+struct runtime_overlay {
+	char **lowers; /* top layer first; absolute directories */
+	size_t n_lowers;
+	char *upper, *work; /* NULL both: read-only */
+	bool is_volatile;   /* no sync of the upper directory, ever (kernel 5.10) */
+};
+
+struct runtime_create {
+	const char *root, *id, *bundle;
+	const char *config;              /* path of config.json; NULL: <bundle>/config.json */
+	const struct runtime_overlay *overlay; /* NULL: root.path of the config as it is */
+	int console_socket;              /* Unix socket that gets the pty master; -EBADF for none */
+	int terminal;                    /* instead: an open pty slave to use as terminal; -EBADF for none */
+	const char *pid_file;            /* NULL for none */
+	int preserve_fds;                /* descriptors 3 … 3+n-1 stay open in the container */
+	bool no_pivot, no_new_keyring, systemd_cgroup;
+	bool force_cgroup_less;          /* --cgroup-manager disabled */
+	int log_level;
+};
+
+#define RUNTIME_CREATE_INIT { .console_socket = -EBADF, .terminal = -EBADF }
+
+int runtime_create(const struct runtime_create *what, pid_t *ret_pid, struct err *err);
+int runtime_start(const char *root, const char *id, struct err *err);
+
+/* sig to init; all: to every process of the container. A container that is gone already is
+ * STATE, as runc says ("container not running"). */
+int runtime_kill(const char *root, const char *id, int sig, bool all, struct err *err);
+
+/* force: kill first, and succeed where nothing is left. Removes cgroups, mounts, records;
+ * runs poststop hooks. */
+int runtime_delete(const char *root, const char *id, bool force, struct err *err);
+
+int runtime_pause(const char *root, const char *id, struct err *err);
+int runtime_resume(const char *root, const char *id, struct err *err);
+int runtime_update(const char *root, const char *id, const struct oci_resources *resources, struct err *err);
+
+/* The record plus what the kernel says now. Allocated in the arena. */
+struct runtime_state {
+	struct oci_state oci;
+	char *rootfs, *created /* RFC 3339 */, *owner;
+	char *cgroup_path;      /* below each hierarchy's root; NULL for none */
+	uint64_t start_ticks;   /* of pid, for sys_pidfd_open_verified */
+};
+
+int runtime_state(const char *root, const char *id, struct arena *a, struct runtime_state *ret, struct err *err);
+
+struct runtime_exec {
+	const char *root, *id;
+	const struct oci_process *process;
+	int console_socket, terminal; /* as in runtime_create */
+	const char *pid_file;
+	const char *cgroup;           /* sub-cgroup of the container's, made if missing; NULL: the container's */
+	int preserve_fds;
+	bool ignore_paused;
+};
+
+#define RUNTIME_EXEC_INIT { .console_socket = -EBADF, .terminal = -EBADF }
+
+/* Starts the process; it is a child of the caller or its subreaper. It has already
+ * executed its program when 0 is returned: a program that does not exist is this call's
+ * NOT_FOUND error, one that may not be executed DENIED. */
+int runtime_exec(const struct runtime_exec *what, pid_t *ret_pid, struct err *err);
