@@ -1,0 +1,284 @@
+/*
+ * pod — sandboxes and containers as state machines.
+ *
+ * The room between the wire (cri) and the mechanisms (image, store, cni, shim). It knows
+ * no wire type: requests come as the plain structs below, which are also what is kept in
+ * the records (pod/record.c has their field tables).
+ *
+ * Objects. A manager owns every pod and container. A pod and a container are named by a
+ * random 64-digit id, and by the key of what asked for them: (namespace, name, uid,
+ * attempt) for a pod, (pod, name, attempt) for a container.
+ *
+ * Operations (run, stop, remove, create, start, exec) belong to the manager, not to whoever
+ * asked. Each is keyed; it runs on a thread of its own as straight-line blocking code; who
+ * asks the same again while it runs joins it and gets its result. A caller that goes away
+ * (pod_wait_cancel) leaves the operation running. Operations on one pod or container exclude
+ * each other; a stop or remove waits for a running create, and says in its error which stage
+ * it waited for and how long.
+ *
+ * Threads. All functions are called on the loop thread; `done` callbacks run there. The
+ * tables are guarded by one mutex, which is never held across anything that blocks:
+ * pod_lock … read the structs … pod_unlock.
+ *
+ * Truth. The record says what was wanted, the kernel what is. A record of intent is
+ * committed before the first kernel object is made, and a manager that starts finishes or
+ * undoes what it finds. Stop and remove of what is dead or unknown succeed.
+ *
+ * Errors: NOT_FOUND names the id as it was given; INVALID the field; the stage of an operation
+ * comes first: `run pod default/web: CNI plugin bridge: …`.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "event/event.h"
+#include "json/json.h"
+
+#include <sys/types.h>
+
+/* ---- what is asked for: configurations (all memory in the arena they were built in) ---- */
+
+enum pod_ns_mode { POD_NS_POD, POD_NS_CONTAINER, POD_NS_NODE, POD_NS_TARGET }; /* CRI's numbers */
+
+struct pod_id_map {
+	uint32_t container_id, host_id, length;
+};
+
+struct pod_namespaces {
+	int network, pid, ipc; /* enum pod_ns_mode */
+	char *target_id;       /* container whose pid namespace is joined (TARGET) */
+	int user;              /* POD_NS_NODE (none) or POD_NS_POD (mapped) */
+	struct pod_id_map *uids, *gids;
+	size_t n_uids, n_gids;
+};
+
+enum pod_profile_kind { POD_PROFILE_UNSET, POD_PROFILE_RUNTIME_DEFAULT, POD_PROFILE_UNCONFINED, POD_PROFILE_LOCALHOST };
+
+struct pod_profile {
+	int kind;
+	char *localhost; /* path of a seccomp profile, or name of an AppArmor profile */
+};
+
+struct pod_selinux {
+	char *user, *role, *type, *level;
+};
+
+struct pod_hugepage {
+	char *page_size;
+	uint64_t limit;
+};
+
+/* 0 and NULL: not given */
+struct pod_resources {
+	int64_t cpu_period, cpu_quota, cpu_shares, memory_limit, memory_swap_limit, oom_score_adj;
+	char *cpuset_cpus, *cpuset_mems;
+	struct pod_hugepage *hugepages;
+	size_t n_hugepages;
+	struct json_kv *unified;
+	size_t n_unified;
+};
+
+struct pod_port {
+	int protocol; /* 0 TCP, 1 UDP, 2 SCTP */
+	int32_t container_port, host_port;
+	char *host_ip;
+};
+
+struct pod_security {
+	struct pod_namespaces namespaces;
+	int64_t *run_as_user, *run_as_group;
+	char *run_as_username;
+	int64_t *supplemental_groups;
+	size_t n_supplemental_groups;
+	bool supplemental_strict;
+	bool privileged, readonly_rootfs, no_new_privs;
+	char **cap_add, **cap_drop, **cap_ambient;
+	size_t n_cap_add, n_cap_drop, n_cap_ambient;
+	char **masked_paths, **readonly_paths;
+	size_t n_masked_paths, n_readonly_paths;
+	struct pod_profile seccomp, apparmor;
+	struct pod_selinux *selinux;
+};
+
+struct pod_config {
+	char *name, *uid, *ns; /* Kubernetes' metadata */
+	uint32_t attempt;
+	char *hostname, *log_directory;
+	char **dns_servers, **dns_searches, **dns_options;
+	size_t n_dns_servers, n_dns_searches, n_dns_options;
+	struct pod_port *ports;
+	size_t n_ports;
+	struct json_kv *labels, *annotations, *sysctls;
+	size_t n_labels, n_annotations, n_sysctls;
+	char *cgroup_parent;
+	struct pod_security security;
+	struct pod_resources *overhead, *resources;
+	char *handler; /* runtime handler; "" the default */
+};
+
+struct pod_mount {
+	char *container_path, *host_path;
+	bool readonly, recursive_readonly, selinux_relabel;
+	int propagation; /* 0 private, 1 host to container, 2 bidirectional */
+	struct pod_id_map *uids, *gids;
+	size_t n_uids, n_gids;
+	char *image, *image_sub_path;
+	char **options;
+	size_t n_options;
+};
+
+struct pod_device {
+	char *container_path, *host_path, *permissions;
+};
+
+struct pod_env {
+	char *key, *value;
+};
+
+struct pod_container_config {
+	char *name;
+	uint32_t attempt;
+	char *image;           /* as given: name, digest or id */
+	char *user_image;      /* ImageSpec.user_specified_image, "" if absent */
+	struct json_kv *image_annotations;
+	size_t n_image_annotations;
+	char **command, **args;
+	size_t n_command, n_args;
+	char *working_dir;
+	struct pod_env *envs;
+	size_t n_envs;
+	struct pod_mount *mounts;
+	size_t n_mounts;
+	struct pod_device *devices;
+	size_t n_devices;
+	char **cdi_devices;
+	size_t n_cdi_devices;
+	struct json_kv *labels, *annotations;
+	size_t n_labels, n_annotations;
+	char *log_path; /* relative to the pod's log_directory */
+	bool stdin_open, stdin_once, tty;
+	int stop_signal; /* Linux signal number; 0: the image's, else SIGTERM */
+	struct pod_resources resources;
+	struct pod_security security;
+};
+
+extern const struct json_type pod_config_type;
+extern const struct json_type pod_container_config_type;
+
+/* ---- what is: read under pod_lock ---- */
+
+enum pod_state { POD_READY, POD_NOT_READY };                                          /* CRI's numbers */
+enum pod_container_state { POD_CREATED, POD_RUNNING, POD_EXITED, POD_UNKNOWN };       /* CRI's numbers */
+
+struct pod_sandbox {
+	char id[ID_LEN + 1];
+	const struct pod_config *config;
+	enum pod_state state;
+	bool visible;          /* listed: the run has committed */
+	int64_t created_at;
+	char **ips;            /* first: the primary one */
+	size_t n_ips;
+	char *netns;           /* path, or NULL with the host's network */
+	pid_t pid;             /* of pause; 0 when gone */
+	uint64_t pid_ticks;
+	char *reason;          /* why it is not ready, "" else */
+	char *cgroup_path;     /* of the pod */
+	char *dir;             /* <state>/pods/<id> */
+	struct pod_op *op;     /* running operation, or NULL */
+	struct list containers; /* struct pod_container.link, oldest first */
+	/* the rest belongs to pod/*.c */
+	struct pod_sandbox_private *priv;
+};
+
+struct pod_container {
+	char id[ID_LEN + 1];
+	struct list link;
+	struct pod_sandbox *pod;
+	const struct pod_container_config *config;
+	enum pod_container_state state;
+	bool visible;
+	char *image_id, *image_ref; /* "sha256:…" of the config; repo digest or id */
+	int64_t created_at, started_at, finished_at; /* real ns, 0: not yet */
+	int exit_code;
+	char *reason, *message; /* "Completed", "Error", "OOMKilled", "StartError", … */
+	pid_t pid;
+	uint64_t pid_ticks;
+	char *log_path;         /* absolute */
+	char *cgroup_path;
+	char *dir;              /* its bundle: <state>/pods/<pod>/<id> */
+	uint32_t uid, gid, *groups; /* as resolved in the image */
+	size_t n_groups;
+	int stop_signal;        /* the one that will be used */
+	struct pod_op *op;
+	struct pod_container_private *priv;
+};
+
+/* ---- the manager ---- */
+
+struct store;
+struct cni;
+
+struct pod_manager;
+
+struct pod_settings {
+	const char *root, *state;        /* absolute directories */
+	const char *shim_binary, *pause_binary; /* absolute paths */
+	const char *cgroup_parent;       /* for pods that name none: "/caisson" */
+	const char *seccomp_profile_root; /* relative Localhost profiles, /var/lib/kubelet/seccomp */
+	const char *events_address;
+	int64_t cni_timeout;             /* ns */
+};
+
+/* Reads all records, finds the shims of an earlier daemon, reconciles with the kernel, and
+ * returns when lists are true; slow clean-up goes on in the background. */
+int pod_manager_new(struct event_loop *loop, struct store *store, struct cni *cni,
+		    const struct pod_settings *settings, struct pod_manager **ret, struct err *err);
+/* Waits for running operations to reach a point where they can be left. Pods run on. */
+void pod_manager_free(struct pod_manager *m);
+
+void pod_lock(struct pod_manager *m);
+void pod_unlock(struct pod_manager *m);
+
+/* By id or unique prefix of one; NULL and an err: NOT_FOUND, or INVALID when ambiguous.
+ * `what` may be any string. Under pod_lock. */
+struct pod_sandbox *pod_sandbox_find(struct pod_manager *m, const char *what, struct err *err);
+struct pod_container *pod_container_find(struct pod_manager *m, const char *what, struct err *err);
+/* Oldest first: NULL starts. Only visible ones. Under pod_lock. */
+struct pod_sandbox *pod_sandbox_next(struct pod_manager *m, struct pod_sandbox *after);
+
+/* ---- operations ---- */
+
+struct pod_result {
+	const char *id;              /* run, create */
+	const struct buf *out, *err; /* exec */
+	int exit_code;               /* exec */
+};
+
+/* err is NULL on success; r is valid during the call. Loop thread. Never called from inside
+ * the function that started the operation. */
+typedef void (*pod_done_fn)(const struct pod_result *r, const struct err *err, void *user);
+
+struct pod_wait;
+/* The caller is no longer interested: done will not be called. The operation goes on (an
+ * exec is ended). The wait is freed by this, and by itself after done. */
+void pod_wait_cancel(struct pod_wait *w);
+
+/* config is copied. The same key again: joins the running one, or, when the pod exists and
+ * is ready, gives its id again. `timeout` 0: none. Every function returns a wait. */
+struct pod_wait *pod_sandbox_run(struct pod_manager *m, const struct pod_config *config, pod_done_fn done,
+				 void *user);
+struct pod_wait *pod_sandbox_stop(struct pod_manager *m, const char *id, pod_done_fn done, void *user);
+struct pod_wait *pod_sandbox_remove(struct pod_manager *m, const char *id, pod_done_fn done, void *user);
+
+struct pod_wait *pod_container_create(struct pod_manager *m, const char *pod_id,
+				      const struct pod_container_config *config, pod_done_fn done, void *user);
+struct pod_wait *pod_container_start(struct pod_manager *m, const char *id, pod_done_fn done, void *user);
+/* grace in seconds, 0: SIGKILL at once. */
+struct pod_wait *pod_container_stop(struct pod_manager *m, const char *id, int64_t grace, pod_done_fn done,
+				    void *user);
+struct pod_wait *pod_container_remove(struct pod_manager *m, const char *id, pod_done_fn done, void *user);
+struct pod_wait *pod_container_exec(struct pod_manager *m, const char *id, char *const *cmd, size_t n_cmd,
+				    int64_t timeout_s, pod_done_fn done, void *user);
+struct pod_wait *pod_container_log_reopen(struct pod_manager *m, const char *id, pod_done_fn done, void *user);
+
+/* True while any container's snapshot or record refers to the image id. Any thread. */
+bool pod_image_in_use(struct pod_manager *m, const char *image_id);

@@ -1,0 +1,146 @@
+/*
+ * shim — the monitor of one pod, and how the daemon talks to it.
+ *
+ * One caisson-shim process a pod: it is the parent (subreaper) of the pod's processes,
+ * owns their stdio, writes their CRI log files, keeps their exit codes, and goes on
+ * when the daemon dies. It serves containerd's shim API (containerd.task.v2.Task and
+ * .v3.Task over ttrpc), so that containerd can drive it and the daemon could drive any
+ * other shim; and caisson.shim.v1.Shim for what that API has not: ReopenLog, ExecSync.
+ *
+ * This header is the client side. The calls block the calling thread (a worker of the
+ * daemon) until the shim answers or the deadline (time_now_mono based) passes; each opens
+ * a connection of its own, so calls of several threads do not wait for each other. The
+ * server side is in shim/server.h and is used by src/prog/caisson-shim alone.
+ *
+ * What the shim leaves on disk, for a daemon that was not there:
+ *
+ *   <bundle>/exit.json     struct shim_exit, written atomically before the exit is announced
+ *   <bundle>/init.pid      pid and start ticks of the container's process
+ *   <state>/pods/<pod>/shim.json  address, pid and start ticks of the shim
+ *
+ * stdio of a container (CreateTaskRequest.stdout/stderr): a FIFO path as containerd gives, or
+ *
+ *   cri:///absolute/path/of/0.log    the shim writes the CRI log format itself; stdout and
+ *                                    stderr name the same file (with terminal: stdout only)
+ *   ""                               /dev/null
+ *
+ * Errors: UNAVAILABLE: the shim is gone or not listening (the caller reconciles with the
+ * kernel); TIMEOUT: it did not answer; others are the shim's own, sent as ttrpc status.
+ * The shim trusts its socket (0600); the daemon does not trust the shim's answers: sizes
+ * are bounded, texts sanitised.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "event/event.h"
+#include "json/json.h"
+
+#include <sys/types.h>
+
+/* ---- the shim process ---- */
+
+struct shim_launch {
+	const char *binary;     /* absolute path of caisson-shim (or any shim v2 binary) */
+	const char *pod_id;
+	const char *ns;         /* containerd namespace; the daemon uses "k8s.io" */
+	const char *state_dir;  /* <state>/pods/<pod>: shim.json, socket, log of the shim itself */
+	const char *bundle;     /* working directory of the start command */
+	const char *events_address; /* ttrpc socket for Events.Forward; "" for none */
+	bool debug;
+};
+
+struct shim_process {
+	char address[108]; /* path of the socket */
+	pid_t pid;
+	uint64_t start_ticks;
+};
+
+/* Runs `binary … start` and returns when the shim listens. */
+int shim_start(const struct shim_launch *what, int64_t deadline, struct shim_process *ret, struct err *err);
+
+/* From shim.json of an earlier daemon's shim; NOT_FOUND when that very process is gone. */
+int shim_find(const char *state_dir, struct shim_process *ret, struct err *err);
+
+/* Asks the shim to exit when it has no container left (now: in any case). */
+int shim_shutdown(const char *address, const char *pod_id, bool now, int64_t deadline, struct err *err);
+
+/* Without a shim: `binary … delete`: kills and removes what is left of one container by the
+ * runtime's own records. Succeeds when there is nothing. */
+int shim_cleanup(const struct shim_launch *what, const char *container_id, const char *runtime_root,
+		 int64_t deadline, struct err *err);
+
+/* ---- tasks ---- */
+
+struct shim_create {
+	const char *id, *bundle;
+	const char *runtime_root;   /* containerd.runc.v1.Options.root */
+	const char *const *lowers;  /* overlay, top layer first; n_lowers 0: root.path as it is */
+	size_t n_lowers;
+	const char *upper, *work;   /* NULL both: read-only */
+	const char *log_path;       /* becomes cri://log_path; NULL for /dev/null */
+	bool terminal, stdin_open;  /* stdin_open: keep a pipe for attach */
+};
+
+int shim_task_create(const char *address, const struct shim_create *what, int64_t deadline, pid_t *ret_pid,
+		     struct err *err);
+int shim_task_start(const char *address, const char *id, const char *exec_id, int64_t deadline, pid_t *ret_pid,
+		    struct err *err);
+int shim_task_kill(const char *address, const char *id, const char *exec_id, int sig, bool all,
+		   int64_t deadline, struct err *err);
+/* Exit code and time too, as the API says. NOT_FOUND when it is gone already. */
+int shim_task_delete(const char *address, const char *id, const char *exec_id, int64_t deadline,
+		     struct err *err);
+
+/* Also a task's states in the record of the API. */
+enum shim_status { SHIM_UNKNOWN, SHIM_CREATED, SHIM_RUNNING, SHIM_STOPPED, SHIM_PAUSED };
+
+struct shim_state {
+	enum shim_status status;
+	pid_t pid;
+	int exit_code;
+	int64_t exited_at; /* real ns; 0 while it runs */
+};
+
+int shim_task_state(const char *address, const char *id, const char *exec_id, int64_t deadline,
+		    struct shim_state *ret, struct err *err);
+
+int shim_log_reopen(const char *address, const char *id, int64_t deadline, struct err *err);
+
+struct shim_exec_sync {
+	const char *id;
+	const struct oci_process *process;
+	int64_t timeout;        /* ns; 0: none. When it passes the whole tree of the exec is killed */
+	size_t output_max;      /* a stream's bound; what is beyond is read and dropped */
+};
+
+/* Output is appended to out and err_out up to output_max. A timeout is TIMEOUT. */
+int shim_exec_sync(const char *address, const struct shim_exec_sync *what, const char *fifo_dir,
+		   struct buf *out, struct buf *err_out, int *ret_code, struct err *err);
+
+/* ---- exit records ---- */
+
+struct shim_exit {
+	char *id;
+	int32_t pid, code;   /* code: 0–255, 128 + signal */
+	int64_t exited_at;   /* real ns */
+	bool oom_killed;
+	char *boot_id;
+};
+
+extern const struct json_type shim_exit_type;
+
+/* NOT_FOUND while there is none. */
+int shim_exit_read(const char *bundle, struct arena *a, struct shim_exit *ret, struct err *err);
+
+/* ---- watching (loop thread) ---- */
+
+struct shim_watch;
+
+/* id's exit was announced (Wait returned); the exit record is on disk. id NULL: the
+ * connection ended, the shim died or was shut down; no further calls. */
+typedef void (*shim_watch_fn)(const char *id, int code, int64_t exited_at, void *user);
+
+int shim_watch_new(struct event_loop *loop, const char *address, shim_watch_fn fn, void *user,
+		   struct shim_watch **ret, struct err *err);
+int shim_watch_add(struct shim_watch *w, const char *id, struct err *err);
+void shim_watch_free(struct shim_watch *w);
