@@ -26,12 +26,24 @@ static size_t path_push(struct reader *r, const char *name, size_t index)
 	return old;
 }
 
+/*
+ * jansson's integers end at 2^63 - 1, but RLIM_INFINITY and syscall arguments reach 2^64 - 1.
+ * Such a number is handed through jansson as a string with a prefix that no text of the
+ * specifications begins with; only a U64 member takes it back.
+ */
+#define BIG_PREFIX "\001u64:"
+
+static bool is_big(const json_t *v)
+{
+	return json_is_string(v) && str_skip_prefix(json_string_value(v), BIG_PREFIX);
+}
+
 static const char *type_name(const json_t *v)
 {
 	switch (json_typeof(v)) {
 	case JSON_OBJECT: return "an object";
 	case JSON_ARRAY: return "an array";
-	case JSON_STRING: return "a string";
+	case JSON_STRING: return is_big(v) ? "an integer" : "a string";
 	case JSON_INTEGER: return "an integer";
 	case JSON_REAL: return "a fraction";
 	case JSON_TRUE:
@@ -48,7 +60,16 @@ static int wrong(struct reader *r, const char *expected, const json_t *v)
 
 static int read_integer(struct reader *r, const json_t *v, int64_t min, uint64_t max, int64_t *ret)
 {
+	uint64_t big;
 	json_int_t n;
+
+	if (is_big(v)) {
+		if (max != UINT64_MAX || str_to_u64(json_string_value(v) + strlen(BIG_PREFIX), 10, &big) < 0)
+			return err_set(r->err, ERR_INVALID, "%s: %s is out of range", r->path,
+				       json_string_value(v) + strlen(BIG_PREFIX));
+		*ret = (int64_t)big;
+		return 0;
+	}
 
 	/* 1e3 and 5.0 are integers too where a writer made them from floats */
 	if (json_is_real(v)) {
@@ -70,7 +91,7 @@ static int read_integer(struct reader *r, const json_t *v, int64_t min, uint64_t
 
 static int read_string(struct reader *r, const json_t *v, char **ret)
 {
-	if (!json_is_string(v))
+	if (!json_is_string(v) || is_big(v))
 		return wrong(r, "a string", v);
 	*ret = arena_strndup(r->arena, json_string_value(v), json_string_length(v));
 	return 0;
@@ -195,7 +216,7 @@ static int read_number(struct reader *r, const struct json_field *f, const json_
 		{ JSON_I32, JSON_OPT_I32, INT32_MIN, INT32_MAX, 4 },
 		{ JSON_U32, JSON_OPT_U32, 0, UINT32_MAX, 4 },
 		{ JSON_I64, JSON_OPT_I64, INT64_MIN, INT64_MAX, 8 },
-		{ JSON_U64, JSON_OPT_U64, 0, INT64_MAX, 8 },
+		{ JSON_U64, JSON_OPT_U64, 0, UINT64_MAX, 8 },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -292,6 +313,51 @@ static int read_object(struct reader *r, const struct json_type *type, const jso
 	return 0;
 }
 
+/* Copies text into out with each integer of 2^63 to 2^64 - 1 rewritten as above: how many. */
+static int rewrite_big(const char *text, size_t len, struct buf *out)
+{
+	bool in_string = false;
+	int found = 0;
+
+	for (size_t i = 0; i < len;) {
+		size_t n = 1;
+		char token[24];
+		uint64_t v;
+
+		if (in_string) {
+			n = text[i] == '\\' && i + 1 < len ? 2 : 1;
+			in_string = text[i] != '"';
+		} else if (text[i] == '"') {
+			in_string = true;
+		} else if ((text[i] >= '0' && text[i] <= '9') || text[i] == '-') {
+			while (i + n < len && strchr("0123456789.eE+-", text[i + n]) && text[i + n])
+				n++;
+			snprintf(token, sizeof(token), "%.*s", (int)(n < 23 ? n : 23), text + i);
+			if (n >= 19 && n <= 20 && strspn(token, "0123456789") == n && *token != '0' &&
+			    str_to_u64(token, 10, &v) == 0 && v > INT64_MAX) {
+				buf_printf(out, "\"\\u0001u64:%s\"", token);
+				found++;
+				i += n;
+				continue;
+			}
+		}
+		if (buf_append(out, text + i, n) < 0)
+			return 0;
+		i += n;
+	}
+	return found;
+}
+
+static json_t *load(const char *text, size_t len, json_error_t *e)
+{
+	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, e);
+	CLEANUP(buf_done) struct buf copy = BUF_INIT(len * 3 / 2 + 64);
+
+	if (!root && json_error_code(e) == json_error_numeric_overflow && rewrite_big(text, len, &copy))
+		root = json_loadb((const char *)copy.data, copy.len, JSON_REJECT_DUPLICATES, e);
+	return root;
+}
+
 int json_read(const struct json_type *type, const void *text, size_t len, struct arena *a, void *obj,
 	      struct err *err)
 {
@@ -301,7 +367,7 @@ int json_read(const struct json_type *type, const void *text, size_t len, struct
 	int result;
 
 	memset(obj, 0, type->size);
-	root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &e);
+	root = load(text, len, &e);
 	if (!root)
 		return err_set(err, ERR_INVALID, "%s: line %d, column %d: %s", type->name, e.line, e.column,
 			       e.text);

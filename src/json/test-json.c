@@ -136,9 +136,42 @@ static void test_strings_are_always_valid(void **state)
 	assert_string_equal(buf_text(&out), "\"a\xef\xbf\xbd\\u0001\\\"\"");
 }
 
+static void test_a_u64_reaches_its_end(void **state)
+{
+	static const char *const bad[] = { "{\"v\":18446744073709551616}", "{\"s\":18446744073709551615}",
+					   "{\"i\":9223372036854775808}", "{\"v\":-9223372036854775809}" };
+	struct wide {
+		uint64_t v, *o;
+		int64_t i;
+		char *s;
+	} w;
+	static const struct json_field fields[] = {
+		JSON_FIELD(U64, struct wide, v, "v", 0),
+		JSON_FIELD(OPT_U64, struct wide, o, "o", 0),
+		JSON_FIELD(I64, struct wide, i, "i", 0),
+		JSON_FIELD(STR, struct wide, s, "s", 0),
+	};
+	static const struct json_type type = JSON_TYPE("wide", struct wide, fields);
+	static const char text[] = "{\"v\":18446744073709551615,\"o\":9223372036854775808,"
+				   "\"i\":9223372036854775807,\"s\":\"\\\"18446744073709551615\"}";
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	CLEANUP(buf_done) struct buf out = BUF_INIT(4096);
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(json_read(&type, text, strlen(text), &a, &w, &err), 0);
+	assert_true(w.v == UINT64_MAX && *w.o == (uint64_t)INT64_MAX + 1 && w.i == INT64_MAX);
+	assert_string_equal(w.s, "\"18446744073709551615");
+	assert_int_equal(json_write(&type, &w, 0, &out, &err), 0);
+	assert_string_equal(buf_text(&out), text);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_true(json_read(&type, bad[i], strlen(bad[i]), &a, &w, &err) < 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_u64_reaches_its_end),
 		cmocka_unit_test(test_what_is_read_is_written),
 		cmocka_unit_test(test_errors_name_the_path),
 		cmocka_unit_test(test_hostile_text_is_refused),
