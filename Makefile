@@ -1,0 +1,34 @@
+# The habit in front of meson. Everything is built in build/; `make help` lists the rest.
+PREFIX ?= /usr/local
+BUILD ?= build
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	@tools/install-deps build
+	@meson setup $(BUILD) --prefix $(PREFIX) >/dev/null
+
+demo: ## a pod from start to end, on this machine, and nothing left behind (IMAGE=host/name:tag)
+	@tools/install-deps build
+	@$(MAKE) --no-print-directory all >/dev/null
+	@tools/demo $(BUILD) $(IMAGE)
+
+check: ## all tests: unit, fuzz corpus, integration, virtual machine, sanitizers
+	@tools/install-deps check
+	@tests/run
+
+bench: all ## timings beside runc, crun and containerd, as a table
+	@tools/install-deps check
+	@tests/bench/run $(BUILD)
+
+install: all ## into PREFIX (and DESTDIR): programs, unit, default configuration
+	@meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir $(DESTDIR))
+
+clean: ## removes what was built
+	@rm -rf build build-san
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile
+
+.PHONY: all demo check bench install clean help
