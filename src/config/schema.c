@@ -1,0 +1,70 @@
+/*
+ * Every key of the configuration file with its kind and default: the one list that the
+ * reader goes by. A new key is one row here and one line in packaging/config.yaml.
+ */
+#include "config/schema.h"
+
+#define KEY(struct_, member, kind_, def_) \
+	{ .name = #member, .kind = CONFIG_##kind_, .offset = offsetof(struct_, member), .def = (def_) }
+#define KEY_LIST(struct_, member, kind_, def_)                                            \
+	{ .name = #member, .kind = CONFIG_##kind_, .offset = offsetof(struct_, member),   \
+	  .n_offset = offsetof(struct_, n_##member), .def = (def_) }
+#define SECTION(struct_, keys_) \
+	{ .size = sizeof(struct_), .keys = (keys_), .n_keys = ARRAY_LEN(keys_) }
+
+static const struct config_key registry_keys[] = {
+	KEY_LIST(struct config_registry, mirrors, STR_LIST, ""),
+	KEY(struct config_registry, fallback, BOOL, "true"),
+	KEY(struct config_registry, ca, PATH, ""),
+	KEY(struct config_registry, client_cert, PATH, ""),
+	KEY(struct config_registry, client_key, PATH, ""),
+	KEY(struct config_registry, plain_http, BOOL, "false"),
+	KEY(struct config_registry, skip_verify, BOOL, "false"),
+	KEY(struct config_registry, username, STR, ""),
+	KEY(struct config_registry, password, STR, ""),
+};
+static const struct config_section registry = SECTION(struct config_registry, registry_keys);
+
+static const struct config_key cni_keys[] = {
+	KEY(struct config_cni, conf_dir, PATH, "/etc/cni/net.d"),
+	KEY_LIST(struct config_cni, bin_dirs, PATH_LIST, "/opt/cni/bin /usr/lib/cni"),
+	KEY(struct config_cni, default_bridge, STR, "caisson0"),
+	KEY(struct config_cni, default_subnet, STR, "10.88.0.0/16"),
+	KEY(struct config_cni, timeout, DURATION, "60s"),
+};
+static const struct config_section cni = SECTION(struct config_cni, cni_keys);
+
+static const struct config_key images_keys[] = {
+	KEY_LIST(struct config_images, insecure_registries, STR_LIST, ""),
+	{ .name = "registries", .kind = CONFIG_TABLE, .offset = offsetof(struct config_images, registries),
+	  .n_offset = offsetof(struct config_images, n_registries), .def = "", .section = &registry },
+	KEY(struct config_images, keep_blobs, BOOL, "false"),
+	KEY(struct config_images, pull_timeout, DURATION, "60s"),
+	KEY(struct config_images, concurrency, COUNT, "4"),
+};
+static const struct config_section images = SECTION(struct config_images, images_keys);
+
+static const struct config_key pods_keys[] = {
+	KEY(struct config_pods, cgroup_parent, PATH, "/caisson"),
+	KEY(struct config_pods, seccomp_profile_root, PATH, "/var/lib/kubelet/seccomp"),
+	KEY(struct config_pods, sandbox_image, STR, ""),
+};
+static const struct config_section pods = SECTION(struct config_pods, pods_keys);
+
+/* in the order of enum log_level */
+static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
+
+static const struct config_key top_keys[] = {
+	KEY(struct config, root, PATH, "/var/lib/caisson"),
+	KEY(struct config, state, PATH, "/run/caisson"),
+	KEY(struct config, address, PATH, ""),
+	{ .name = "log_level", .kind = CONFIG_CHOICE, .offset = offsetof(struct config, log_level), .def = "info",
+	  .names = levels },
+	KEY(struct config, shim_binary, PATH, ""),
+	KEY(struct config, pause_binary, PATH, ""),
+	{ .name = "cni", .kind = CONFIG_SECTION, .offset = offsetof(struct config, cni), .section = &cni },
+	{ .name = "images", .kind = CONFIG_SECTION, .offset = offsetof(struct config, images), .section = &images },
+	{ .name = "pods", .kind = CONFIG_SECTION, .offset = offsetof(struct config, pods), .section = &pods },
+};
+
+const struct config_section config_schema = SECTION(struct config, top_keys);

@@ -1,0 +1,38 @@
+/*
+ * What the reader (read.c) and the tables (schema.c) of the configuration share.
+ */
+#pragma once
+
+#include "config/config.h"
+
+enum config_kind {
+	CONFIG_STR,      /* char * */
+	CONFIG_PATH,     /* char *, absolute, or "" */
+	CONFIG_BOOL,     /* bool */
+	CONFIG_COUNT,    /* uint32_t, 1 to 1000 */
+	CONFIG_DURATION, /* int64_t ns: 500ms, 30s, 2m, 1h */
+	CONFIG_CHOICE,   /* int: index in names */
+	CONFIG_STR_LIST, /* char ** and size_t */
+	CONFIG_PATH_LIST,
+	CONFIG_SECTION,  /* a struct in place */
+	CONFIG_TABLE,    /* struct * and size_t; the YAML key goes to its first member */
+};
+
+struct config_section;
+
+struct config_key {
+	const char *name;
+	enum config_kind kind;
+	size_t offset, n_offset;
+	const char *def;                      /* default, as YAML would say it; lists: separated by spaces */
+	const char *const *names;             /* CHOICE, ends with NULL */
+	const struct config_section *section; /* SECTION, TABLE */
+};
+
+struct config_section {
+	size_t size;
+	const struct config_key *keys;
+	size_t n_keys;
+};
+
+extern const struct config_section config_schema;
