@@ -34,6 +34,7 @@
 #include "base/base.h"
 #include "event/event.h"
 #include "json/json.h"
+#include "oci/oci.h"
 
 #include <sys/types.h>
 
@@ -78,7 +79,9 @@ struct shim_create {
 	size_t n_lowers;
 	const char *upper, *work;   /* NULL both: read-only */
 	const char *log_path;       /* becomes cri://log_path; NULL for /dev/null */
-	bool terminal, stdin_open;  /* stdin_open: keep a pipe for attach */
+	bool terminal;
+	bool stdin_open;            /* stdin is the FIFO <bundle>/stdin, which shim_task_create makes;
+				     * whoever attaches opens it for writing, shim_task_close_stdin ends it */
 };
 
 int shim_task_create(const char *address, const struct shim_create *what, int64_t deadline, pid_t *ret_pid,
@@ -104,6 +107,29 @@ struct shim_state {
 int shim_task_state(const char *address, const char *id, const char *exec_id, int64_t deadline,
 		    struct shim_state *ret, struct err *err);
 
+/* A further process, with its streams on FIFOs that the caller made (mode 0600); "" or NULL:
+ * /dev/null. The shim opens them so that neither side waits for the other's coming and
+ * going. With a terminal: stdin and stdout only. Then shim_task_start with exec_id. */
+struct shim_exec {
+	const char *id, *exec_id;
+	const struct oci_process *process;
+	bool terminal;
+	const char *in, *out, *err;
+};
+
+int shim_task_exec(const char *address, const struct shim_exec *what, int64_t deadline, struct err *err);
+int shim_task_resize(const char *address, const char *id, const char *exec_id, uint32_t width, uint32_t height,
+		     int64_t deadline, struct err *err);
+/* The process reads to the end of its input once every other writer has closed, too. */
+int shim_task_close_stdin(const char *address, const char *id, const char *exec_id, int64_t deadline,
+			  struct err *err);
+/* Blocks until the process has exited: its code and time. For watching many: shim_watch. */
+int shim_task_wait(const char *address, const char *id, const char *exec_id, int64_t deadline,
+		   struct shim_state *ret, struct err *err);
+int shim_task_update(const char *address, const char *id, const struct oci_resources *resources,
+		     int64_t deadline, struct err *err);
+int shim_task_pause(const char *address, const char *id, bool paused, int64_t deadline, struct err *err);
+
 int shim_log_reopen(const char *address, const char *id, int64_t deadline, struct err *err);
 
 struct shim_exec_sync {
@@ -113,7 +139,9 @@ struct shim_exec_sync {
 	size_t output_max;      /* a stream's bound; what is beyond is read and dropped */
 };
 
-/* Output is appended to out and err_out up to output_max. A timeout is TIMEOUT. */
+/* Output is appended to out and err_out up to output_max. A timeout is TIMEOUT, with the
+ * output so far. fifo_dir: a directory of the caller (the bundle) for two FIFOs of a moment.
+ * Returns as soon as the process has exited, though a child of it may hold its output. */
 int shim_exec_sync(const char *address, const struct shim_exec_sync *what, const char *fifo_dir,
 		   struct buf *out, struct buf *err_out, int *ret_code, struct err *err);
 
