@@ -1,0 +1,181 @@
+/*
+ * image — from a name to layers that a container can stand on.
+ *
+ * The image table holds everything that is known about the images of one store, in memory;
+ * lists and status are answered from there (microseconds, no disk). Pull, import and remove
+ * change the store first and the table right after, before they return: who asks after the
+ * return sees the change.
+ *
+ * Use in order:
+ *
+ *	image_table_new(store, &settings, &t, &note, &err);   after store_open
+ *	image_pull(t, &(struct image_pull){ .name = "nginx", .auth = auth }, &id, &err);
+ *	image_get(t, "nginx", &img, &err);                    by id, id prefix, tag or digest
+ *	… img->config …; store_snapshot_prepare(store, img->id, …)
+ *	image_unref(img);
+ *	image_table_free(t);                                  before store_close
+ *
+ * Objects. A struct image is immutable and counted: image_get and image_list give
+ * references, image_unref gives them back; a removed image stays readable until then.
+ *
+ * Threads: all calls from any thread. image_get, image_list and image_fs_usage do not wait
+ * for disk or network and may run on the event loop. image_pull, image_import_* and
+ * image_remove block: worker threads only.
+ *
+ * Pulls are joined. Pulls of one name with the same credentials are one piece of work, and
+ * so are single layers that several pulls need; each caller gets the result. A caller that
+ * is cancelled leaves at once; the work goes on while anyone waits for it, and is stopped
+ * within a second when the last one left. The work runs on threads of the image room.
+ *
+ * Everything that comes from a registry is hostile: sizes are bounded before memory is
+ * taken, each byte is digested before it is believed, entries of a layer cannot leave the
+ * layer's directory (image/unpack.h), and nothing becomes visible before all of it has
+ * verified. Memory of one pull is bounded (image/pull.c), whatever the image.
+ *
+ * Errors begin with the name as it was given: `pull nginx: registry-1.docker.io: …`.
+ *   INVALID      the reference or a document of the image is wrong
+ *   NOT_FOUND    no such image, manifest or layer there; or not for this platform
+ *   DENIED       credentials missing or refused; says what the server said
+ *   UNAVAILABLE  the registry cannot be reached, or stopped in the middle; retry helps
+ *   CORRUPT      a digest did not match; says which and by what
+ *   UNSUPPORTED  schema 1, artifacts, unknown layer types: named
+ *   LIMIT        disk full, or a bound of `limits` was passed
+ *   CANCELLED    the caller's own cancellation
+ */
+#pragma once
+
+#include "image/reference.h"
+#include "oci/image.h"
+
+struct store;
+struct image_table;
+
+struct image_limits {           /* 0: the default */
+	uint64_t layer_bytes;   /* unpacked size of one layer: 64 GiB */
+	uint64_t layer_entries; /* 4 million */
+	uint64_t layer_ratio;   /* unpacked to compressed, beyond the first 64 MiB: 1000 */
+	uint64_t layers;        /* of one image: 500, what overlay takes */
+};
+
+struct image_settings {
+	const char *const *insecure; /* registries with plain HTTP, or HTTPS with any certificate */
+	size_t n_insecure;           /* "host" or "host:port" */
+	const char *ca_file;         /* PEM bundle in the place of the system's; NULL: the system's */
+	const char *const *pinned;   /* references whose images are pinned */
+	size_t n_pinned;
+	int64_t connect_timeout;     /* ns; 0: 10 s */
+	int64_t stall_timeout;       /* ns with less than 1 B/s; 0: 30 s */
+	unsigned parallel;           /* layers at a time in one pull; 0: 3 */
+	struct image_limits limits;
+};
+
+/* Settings are copied. Reads all images of the store; one that cannot be read is skipped
+ * and named in note (may be NULL). settings NULL: all defaults. */
+int image_table_new(struct store *store, const struct image_settings *settings, struct image_table **ret,
+		    struct buf *note, struct err *err);
+/* Cancels pulls that still run and waits for their threads. Callers have returned by then. */
+void image_table_free(struct image_table *t);
+
+/* ---- images ---- */
+
+struct image {
+	char *id;                /* "sha256:…", digest of the config: CRI's Image.id and image_ref */
+	char **repo_tags;        /* "docker.io/library/nginx:latest", sorted */
+	size_t n_repo_tags;
+	char **repo_digests;     /* "docker.io/library/nginx@sha256:…", sorted */
+	size_t n_repo_digests;
+	uint64_t size;           /* compressed layers, config and manifest: what crossed the network,
+				  * as containerd counts it */
+	uint64_t unpacked;       /* bytes allocated by its layers */
+	bool pinned;
+	bool has_uid;            /* config.User starts with a number: CRI's Image.uid … */
+	int64_t uid;
+	char *username;          /* … else its name part: CRI's Image.username; "" if none */
+	int64_t pulled_at;       /* real ns */
+	char *manifest_digest;   /* of the platform's manifest */
+	char *chain_id;          /* of all layers; "" without layers */
+	struct oci_image config; /* config.config: Env, Entrypoint, Cmd, WorkingDir, User, Volumes,
+				  * Labels, StopSignal, ExposedPorts; rootfs.diff_ids; history */
+	char *config_json;       /* the document as it was pulled: verbose info */
+	struct image_private *priv;
+};
+
+struct image *image_ref(struct image *img);
+void image_unref(struct image *img); /* NULL is fine */
+
+/*
+ * By anything that names an image: "sha256:<id>", "<id>", a prefix of the id of at least 3
+ * digits when it is the only one, a tag or digest reference in any spelling ("nginx" finds
+ * "docker.io/library/nginx:latest"). NOT_FOUND names it as given; INVALID when a prefix is
+ * ambiguous or the name cannot be one. A name that could be both is a reference first.
+ */
+int image_get(struct image_table *t, const char *name, struct image **ret, struct err *err);
+
+/* All images, oldest first. image_list_free gives the references back. */
+void image_list(struct image_table *t, struct image ***ret, size_t *ret_n);
+void image_list_free(struct image **list, size_t n);
+
+/* Allocated bytes and inodes of images (CRI ImageFsInfo) from kept sums; the mountpoint is
+ * store_root(). */
+void image_fs_usage(struct image_table *t, uint64_t *ret_bytes, uint64_t *ret_inodes);
+
+/* CRI RemoveImage: whatever name is given, the image goes with all its names. An unknown
+ * one is success. Layers under containers stay until the last container goes. */
+int image_remove(struct image_table *t, const char *name, struct err *err);
+/* Adds a tag (`name` as in image_get). */
+int image_tag(struct image_table *t, const char *name, const char *new_ref, struct err *err);
+/* Removes one tag or digest name; the image goes with its last name. NOT_FOUND. */
+int image_untag(struct image_table *t, const char *ref, struct err *err);
+
+/* ---- pull ---- */
+
+/* CRI's AuthConfig; "" and NULL are the same. */
+struct image_auth {
+	const char *username, *password;
+	const char *auth;           /* base64 of username:password */
+	const char *server_address; /* informative; credentials only go to the image's own registry */
+	const char *identity_token; /* a refresh token for the registry's token server */
+	const char *registry_token; /* a Bearer token for the registry itself */
+};
+
+struct image_progress {
+	const char *stage;    /* "resolving", "fetching", "publishing" */
+	uint64_t done, total; /* compressed bytes; total 0: not known yet */
+	size_t layers_done, layers;
+};
+/* From a thread of the image room; must not block nor call back. */
+typedef void (*image_progress_fn)(const struct image_progress *p, void *user);
+
+struct image_cancel; /* one flag that wakes who waits */
+
+struct image_pull {
+	const char *name;              /* any reference */
+	const struct image_auth *auth; /* NULL: anonymous */
+	struct image_cancel *cancel;   /* NULL: cannot be cancelled */
+	image_progress_fn progress;    /* may be NULL; not called any more once image_pull returned */
+	void *user;
+};
+
+struct image_cancel *image_cancel_new(void);
+void image_cancel_free(struct image_cancel *c); /* after image_pull has returned */
+void image_cancel_fire(struct image_cancel *c); /* any thread; does not wait */
+
+/*
+ * Resolves the name at its registry even when the image is here already, fetches what is
+ * missing, publishes. *ret_id is the heap's: "sha256:…". By tag: the tag and the
+ * repository's digest name are bound to the image. By digest: only the digest name.
+ */
+int image_pull(struct image_table *t, const struct image_pull *p, char **ret_id, struct err *err);
+
+/* ---- import ---- */
+
+/*
+ * From an OCI image layout: a directory, or a tar file of one (oci-archive). `name` is the
+ * reference that it gets; NULL: the layout's own org.opencontainers.image.ref.name, which
+ * must then be a full reference. Where the layout holds several images, `which` (a
+ * ref.name of its index) chooses; NULL with one image. Everything is verified as in a pull.
+ */
+int image_import_layout(struct image_table *t, const char *dir, const char *which, const char *name,
+			char **ret_id, struct err *err);
+int image_import_archive(struct image_table *t, const char *file, const char *which, const char *name,
+			 char **ret_id, struct err *err);
