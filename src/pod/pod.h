@@ -215,6 +215,7 @@ struct pod_container {
 /* ---- the manager ---- */
 
 struct store;
+struct image_table;
 struct cni;
 
 struct pod_manager;
@@ -230,9 +231,10 @@ struct pod_settings {
 
 /* Reads all records, finds the shims of an earlier daemon, reconciles with the kernel, and
  * returns when lists are true; slow clean-up goes on in the background. */
-int pod_manager_new(struct event_loop *loop, struct store *store, struct cni *cni,
+int pod_manager_new(struct event_loop *loop, struct store *store, struct image_table *images, struct cni *cni,
 		    const struct pod_settings *settings, struct pod_manager **ret, struct err *err);
-/* Waits for running operations to reach a point where they can be left. Pods run on. */
+/* Waits for running operations to reach a point where they can be left. Pods run on. After
+ * the loop has stopped, before it, the store, the images and the network are freed. */
 void pod_manager_free(struct pod_manager *m);
 
 void pod_lock(struct pod_manager *m);
