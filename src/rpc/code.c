@@ -1,0 +1,34 @@
+#include "rpc/code.h"
+
+static const struct {
+	const char *name;
+	enum err_kind kind;
+} codes[RPC_CODES] = {
+	[RPC_OK] = { "OK", ERR_NONE },
+	[RPC_CANCELLED] = { "CANCELLED", ERR_CANCELLED },
+	[RPC_UNKNOWN] = { "UNKNOWN", ERR_INTERNAL },
+	[RPC_INVALID_ARGUMENT] = { "INVALID_ARGUMENT", ERR_INVALID },
+	[RPC_DEADLINE_EXCEEDED] = { "DEADLINE_EXCEEDED", ERR_TIMEOUT },
+	[RPC_NOT_FOUND] = { "NOT_FOUND", ERR_NOT_FOUND },
+	[RPC_ALREADY_EXISTS] = { "ALREADY_EXISTS", ERR_EXISTS },
+	[RPC_PERMISSION_DENIED] = { "PERMISSION_DENIED", ERR_DENIED },
+	[RPC_RESOURCE_EXHAUSTED] = { "RESOURCE_EXHAUSTED", ERR_LIMIT },
+	[RPC_FAILED_PRECONDITION] = { "FAILED_PRECONDITION", ERR_STATE },
+	[RPC_ABORTED] = { "ABORTED", ERR_STATE },
+	[RPC_OUT_OF_RANGE] = { "OUT_OF_RANGE", ERR_INVALID },
+	[RPC_UNIMPLEMENTED] = { "UNIMPLEMENTED", ERR_UNSUPPORTED },
+	[RPC_INTERNAL] = { "INTERNAL", ERR_INTERNAL },
+	[RPC_UNAVAILABLE] = { "UNAVAILABLE", ERR_UNAVAILABLE },
+	[RPC_DATA_LOSS] = { "DATA_LOSS", ERR_CORRUPT },
+	[RPC_UNAUTHENTICATED] = { "UNAUTHENTICATED", ERR_DENIED },
+};
+
+enum err_kind rpc_code_kind(int64_t code)
+{
+	return code >= 0 && code < RPC_CODES ? codes[code].kind : ERR_INTERNAL;
+}
+
+const char *rpc_code_name(int64_t code)
+{
+	return codes[code >= 0 && code < RPC_CODES ? code : RPC_UNKNOWN].name;
+}

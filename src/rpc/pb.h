@@ -1,0 +1,29 @@
+/*
+ * Protobuf messages from bytes that somebody else wrote.
+ *
+ * protobuf-c needs about a hundred bytes for each two-byte empty message, so a small request
+ * can ask for a lot of memory: unpacking is bounded by RPC_PB_MEMORY_MAX plus the length of the
+ * input. Strings are checked as proto3 demands (UTF-8) and must hold no NUL, so that what
+ * was checked is what C sees. Any thread.
+ */
+#pragma once
+
+#include "base/base.h"
+
+#include <protobuf-c/protobuf-c.h>
+
+enum { RPC_PB_MEMORY_MAX = 64 << 20 };
+
+/* INVALID: no such message; LIMIT: over the memory bound. */
+int rpc_pb_unpack(const ProtobufCMessageDescriptor *type, const void *data, size_t len,
+		  ProtobufCMessage **ret, struct err *err);
+/* Takes NULL. For what rpc_pb_unpack returned only. */
+void rpc_pb_free(ProtobufCMessage *message);
+
+static inline void rpc_pb_free_ptr(void *pp)
+{
+	rpc_pb_free(*(ProtobufCMessage **)pp);
+}
+
+/* Appends the packed message. */
+int rpc_pb_pack(const ProtobufCMessage *message, struct buf *out, struct err *err);
