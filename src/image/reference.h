@@ -28,7 +28,8 @@ struct reference {
 
 enum { REFERENCE_TEXT_MAX = 2 * REFERENCE_MAX + REFERENCE_TAG_MAX + 8 };
 
-/* INVALID with the reason. A bare name of 64 hex digits is refused: it would read as an id. */
+/* INVALID with the reason. 64 bare hex digits, or "sha256:" and them, are
+ * refused: that is the id of an image. */
 int reference_parse(const char *text, struct reference *ret, struct err *err);
 /* "docker.io/library/nginx:latest" or "docker.io/library/nginx@sha256:…". Returns out. */
 char *reference_format(const struct reference *r, char out[REFERENCE_TEXT_MAX]);

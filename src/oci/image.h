@@ -37,13 +37,6 @@ struct oci_descriptor {
 	struct oci_platform *platform;
 };
 
-/* What a document calls itself, before it is read as that. */
-struct oci_envelope {
-	int64_t schema_version;
-	char *media_type, *artifact_type;
-	bool has_manifests, has_layers, has_fs_layers; /* members that tell the kinds apart */
-};
-
 struct oci_index {
 	int64_t schema_version;
 	char *media_type, *artifact_type;
@@ -134,6 +127,9 @@ const struct oci_host_platform *oci_host_platform(void);
  */
 const struct oci_descriptor *oci_index_choose(const struct oci_index *index, const struct oci_host_platform *host,
 					      struct err *err);
+
+/* -1: not for this host; 0: does not say; else higher is better. */
+int oci_platform_rank(const struct oci_platform *p, const struct oci_host_platform *host);
 
 /* 1 for "sha256:" and 64 lower-case hexadecimal digits. */
 int oci_digest_valid(const char *s);
