@@ -1,0 +1,168 @@
+/*
+ * Unpacking in two steps: a walk over the bytes that checks strings (protobuf-c copies them
+ * to C strings and asks nothing), then protobuf-c with an allocator that counts. What the
+ * walk finds malformed in other ways is left to protobuf-c to refuse.
+ */
+#include "rpc/pb.h"
+
+enum { DEPTH_MAX = 64 };
+
+struct cursor {
+	const uint8_t *p, *end;
+};
+
+static bool get_varint(struct cursor *c, uint64_t *ret)
+{
+	uint64_t value = 0;
+
+	for (unsigned shift = 0; shift < 70 && c->p < c->end; shift += 7) {
+		uint8_t byte = *c->p++;
+
+		if (shift < 64)
+			value |= (uint64_t)(byte & 0x7f) << shift;
+		if (!(byte & 0x80)) {
+			*ret = value;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool skip(struct cursor *c, uint64_t len)
+{
+	if (len > (uint64_t)(c->end - c->p))
+		return false;
+	c->p += len;
+	return true;
+}
+
+/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF; and no NUL. */
+static bool is_text(const uint8_t *p, const uint8_t *end)
+{
+	while (p < end) {
+		uint32_t c = *p++, least;
+		int more;
+
+		if (c && c < 0x80)
+			continue;
+		more = (c & 0xe0) == 0xc0 ? 1 : (c & 0xf0) == 0xe0 ? 2 : (c & 0xf8) == 0xf0 ? 3 : 0;
+		if (!more || end - p < more)
+			return false;
+		least = more == 1 ? 0x80 : more == 2 ? 0x800 : 0x10000;
+		c &= 0x3fu >> more;
+		while (more--) {
+			if ((*p & 0xc0) != 0x80)
+				return false;
+			c = c << 6 | (*p++ & 0x3f);
+		}
+		if (c < least || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+			return false;
+	}
+	return true;
+}
+
+static int check(const ProtobufCMessageDescriptor *type, struct cursor c, int depth, struct err *err)
+{
+	const ProtobufCFieldDescriptor *f;
+	uint64_t tag, n;
+
+	if (depth > DEPTH_MAX)
+		return err_set(err, ERR_INVALID, "%s: nested deeper than %d", type->name, DEPTH_MAX);
+	while (c.p < c.end) {
+		const uint8_t *start;
+		bool ok = get_varint(&c, &tag);
+		int r;
+
+		if (ok && (tag & 7) == 0)
+			ok = get_varint(&c, &n);
+		else if (ok && (tag & 7) == 1)
+			ok = skip(&c, 8);
+		else if (ok && (tag & 7) == 5)
+			ok = skip(&c, 4);
+		else if (ok && (tag & 7) == 2) {
+			ok = get_varint(&c, &n);
+			start = c.p;
+			ok = ok && skip(&c, n);
+			f = tag >> 3 <= UINT32_MAX ?
+				protobuf_c_message_descriptor_get_field(type, (unsigned)(tag >> 3)) : NULL;
+			if (ok && f && f->type == PROTOBUF_C_TYPE_STRING && !is_text(start, c.p))
+				return err_set(err, ERR_INVALID, "%s.%s is not UTF-8 text", type->name, f->name);
+			if (ok && f && f->type == PROTOBUF_C_TYPE_MESSAGE) {
+				r = check(f->descriptor, (struct cursor){ start, c.p }, depth + 1, err);
+				if (r < 0)
+					return r;
+			}
+		} else {
+			ok = false; /* groups are gone from proto3 */
+		}
+		if (!ok)
+			return err_set(err, ERR_INVALID, "%s: malformed message", type->name);
+	}
+	return 0;
+}
+
+struct budget {
+	size_t left;
+	bool exceeded;
+};
+
+static void *budget_alloc(void *data, size_t size)
+{
+	struct budget *b = data;
+
+	/* malloc's own overhead counts: many small pieces are the attack */
+	if (size + 16 < size || size + 16 > b->left) {
+		b->exceeded = true;
+		return NULL;
+	}
+	b->left -= size + 16;
+	return malloc(size);
+}
+
+static void budget_free(void *data, void *p)
+{
+	free(p);
+}
+
+int rpc_pb_unpack(const ProtobufCMessageDescriptor *type, const void *data, size_t len,
+		  ProtobufCMessage **ret, struct err *err)
+{
+	struct budget budget = { .left = RPC_PB_MEMORY_MAX + 2 * len };
+	ProtobufCAllocator allocator = { budget_alloc, budget_free, &budget };
+	ProtobufCMessage *message;
+	int r = 0;
+
+	if (len)
+		r = check(type, (struct cursor){ data, (const uint8_t *)data + len }, 0, err);
+	if (r < 0)
+		return r;
+	message = protobuf_c_message_unpack(type, &allocator, len, len ? data : (const uint8_t *)"");
+	if (!message && budget.exceeded)
+		return err_set(err, ERR_LIMIT, "%s: a message of %zu bytes needs more than %d MiB of memory",
+			       type->name, len, RPC_PB_MEMORY_MAX >> 20);
+	if (!message)
+		return err_set(err, ERR_INVALID, "%s: malformed message", type->name);
+	*ret = message;
+	return 0;
+}
+
+void rpc_pb_free(ProtobufCMessage *message)
+{
+	if (message)
+		protobuf_c_message_free_unpacked(message, NULL);
+}
+
+int rpc_pb_pack(const ProtobufCMessage *message, struct buf *out, struct err *err)
+{
+	size_t len = protobuf_c_message_get_packed_size(message);
+	int r = buf_reserve(out, len);
+
+	if (r < 0)
+		return err_set(err, ERR_LIMIT, "%s of %zu bytes is larger than %zu", message->descriptor->name,
+			       len, out->max);
+	if (len) {
+		out->len += protobuf_c_message_pack(message, out->data + out->len);
+		out->data[out->len] = '\0';
+	}
+	return 0;
+}
