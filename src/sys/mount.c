@@ -79,3 +79,8 @@ int sys_mount_setattr(int mntfd, unsigned flags, uint64_t set, uint64_t clear, u
 	return syscall(SYS_mount_setattr, mntfd, "", AT_EMPTY_PATH | flags, &attr, sizeof(attr)) < 0 ?
 		       -errno : 0;
 }
+
+int sys_umount(const char *path, int flags)
+{
+	return syscall(SYS_umount2, path, flags) < 0 ? -errno : 0;
+}

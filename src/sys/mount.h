@@ -25,3 +25,7 @@ int sys_attach_mount(int mntfd, int targetfd);
 /* set and clear are MOUNT_ATTR_*; propagation MS_SHARED…, 0 to leave; userns_fd < 0 for no idmap. */
 int sys_mount_setattr(int mntfd, unsigned flags, uint64_t set, uint64_t clear, uint64_t propagation,
 		      int userns_fd);
+
+/* umount2(2). This header hides libc's <sys/mount.h> from our files, so the flags are here. */
+enum { SYS_UMOUNT_DETACH = 2, SYS_UMOUNT_NOFOLLOW = 8 };
+int sys_umount(const char *path, int flags);
