@@ -38,7 +38,7 @@
  *
  * Context. All functions may be called by any thread and block the caller. cni_status and
  * cni_attach_prepare touch only small local files, and prepare may ask plugins once for their
- * VERSION; add, del and check run plugins, at most `plugins_max` at once in the whole process:
+ * VERSION; add, del and check run plugins, at most `plugins_max` at once for one struct cni:
  * host-local serialises on one lock file, and a storm of processes on it is slower than a queue.
  * No lock is held while a plugin runs. Needs CAP_NET_ADMIN and CAP_SYS_ADMIN.
  *
