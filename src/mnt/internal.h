@@ -1,0 +1,17 @@
+/* What the files of mnt share among themselves. All [child]. */
+#pragma once
+
+#include "mnt/mnt.h"
+
+/* O_PATH descriptor of an entry's target, made when it is missing. */
+int mnt_target_open(struct mnt_plan *plan, const struct mnt_entry *e, int *ret_fd, struct err *err);
+
+/* A new file system of that type as a detached mount. data as in fsconfig(2). */
+int mnt_fs_make(const char *type, const char *source, const char *const *data, size_t n, const char *label,
+		uint64_t attrs, int *ret_fd, struct err *err);
+
+int mnt_apply_cgroup(struct mnt_plan *plan, struct mnt_entry *e, int target, struct err *err);
+
+/* Where a mount is looked up relative to: a mount of proc or sysfs kept open, if path lies
+ * below one; *path then is the rest. */
+int mnt_pseudo_base(const struct mnt_plan *plan, const char **path);

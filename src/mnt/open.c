@@ -1,0 +1,234 @@
+/*
+ * The parent's part: everything that exists outside becomes a detached mount, with its
+ * attributes, before the child is made. Nothing here shows in any mount table.
+ *
+ * A clone of a shared mount is a peer of it. So that nothing done inside the container
+ * travels back, the clone becomes a slave at once, unless the container's root was asked
+ * to be shared: then "rshared" means what it means for the host.
+ */
+#include "mnt/mnt.h"
+
+#include "sys/sys.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+static int open_userns(struct mnt_plan *plan, struct mnt_entry *e, struct err *err)
+{
+	int r;
+
+	if (!e->n_uids)
+		return plan->userns_fd < 0 ? err_set(err, ERR_INVALID, "idmap: without uidMappings the container "
+						     "needs a user namespace") : 0;
+	r = ns_user_make(e->uids, e->n_uids, e->gids, e->n_gids, &e->userns_fd);
+	return r < 0 ? err_sys(err, r, "make a user namespace for the mappings") : 0;
+}
+
+/* Attributes and propagation of a detached tree, in as few calls as they allow. */
+static int set_attributes(struct mnt_plan *plan, const struct mnt_entry *e, int fd, struct err *err)
+{
+	const struct mnt_options *o = &e->options;
+	uint64_t first = plan->propagation == MS_SHARED ? o->propagation :
+			 plan->propagation == MS_PRIVATE || plan->propagation == MS_UNBINDABLE ? MS_PRIVATE :
+			 MS_SLAVE;
+	unsigned rec = o->bind_rec ? AT_RECURSIVE : 0;
+	bool one_call = !rec || (!o->set && !o->clear);
+	int r;
+
+	if (first || o->rec_set || o->rec_clear || (one_call && (o->set || o->clear))) {
+		r = sys_mount_setattr(fd, rec | (o->rec_set | o->rec_clear ? AT_RECURSIVE : 0),
+				      o->rec_set | (one_call ? o->set : 0),
+				      o->rec_clear | (one_call ? o->clear : 0), first, -EBADF);
+		if (r < 0)
+			return err_sys(err, r, "set its attributes");
+	}
+	if (!one_call) {
+		r = sys_mount_setattr(fd, 0, o->set, o->clear, 0, -EBADF);
+		if (r < 0)
+			return err_sys(err, r, "set its attributes");
+	}
+	if (o->propagation && o->propagation != first) {
+		r = sys_mount_setattr(fd, o->propagation_rec ? AT_RECURSIVE : 0, 0, 0, o->propagation, -EBADF);
+		if (r < 0)
+			return err_sys(err, r, "set its propagation");
+	}
+	return 0;
+}
+
+static int open_bind(struct mnt_plan *plan, struct mnt_entry *e, struct err *err)
+{
+	const struct mnt_options *o = &e->options;
+	struct statfs fs;
+	struct stat st;
+	int r;
+
+	r = sys_clone_tree(AT_FDCWD, e->source, o->bind_rec ? AT_RECURSIVE : 0, &e->fd);
+	if (r < 0)
+		return err_sys(err, r, "source %s", e->source);
+	if (fstat(e->fd, &st) < 0)
+		return err_sys(err, errno, "source %s", e->source);
+	e->is_dir = S_ISDIR(st.st_mode);
+	if (str_eq(e->target, "/proc") && (fstatfs(e->fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC))
+		return err_set(err, ERR_INVALID, "source %s is not a procfs", e->source);
+	if (o->idmap) {
+		r = open_userns(plan, e, err);
+		if (r < 0)
+			return r;
+		r = sys_mount_setattr(e->fd, o->idmap_rec ? AT_RECURSIVE : 0, 0, 0, 0,
+				      e->userns_fd >= 0 ? e->userns_fd : plan->userns_fd);
+		if (r < 0)
+			return err_sysk(err, r == -EINVAL ? ERR_UNSUPPORTED : err_kind_of(r), r,
+					"idmap source %s (its file system must support it)", e->source);
+	}
+	return set_attributes(plan, e, e->fd, err);
+}
+
+/* ---- root ---- */
+
+enum { FSCONFIG_STRING_MAX = 255 };
+
+/* A directory as fsconfig takes it: its path, or where that is too long a descriptor's. */
+static const char *short_path(struct mnt_plan *plan, const char *path, size_t i, bool always, int *ret_r)
+{
+	char *text;
+
+	*ret_r = 0;
+	if (!always && strlen(path) <= FSCONFIG_STRING_MAX)
+		return path;
+	plan->overlay_fds[i] = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (plan->overlay_fds[i] < 0) {
+		*ret_r = -errno;
+		return NULL;
+	}
+	text = arena_new(plan->arena, SYS_FD_PATH_MAX, 1);
+	return sys_fd_path(plan->overlay_fds[i], text);
+}
+
+static int overlay_option(struct mnt_plan *plan, int fs, const char *key, const char *value, struct err *err)
+{
+	char why[256];
+	int r = sys_fsconfig(fs, key, value);
+
+	(void)plan;
+	if (r == 0)
+		return 0;
+	sys_fs_message(fs, why, sizeof(why));
+	return err_sys(err, r, "overlay option %s%s%s%s%s", key, value ? "=" : "", value ? value : "",
+		       *why ? ": " : "", why);
+}
+
+/* Before Linux 6.5 an overlay takes all layers in one string, which fsconfig cuts at 256
+ * bytes: there the child mounts it with mount(2), in its own mount namespace. */
+static int overlay_needs_mount(void)
+{
+	autofd int fs = -EBADF;
+	int r = sys_fsopen("overlay", &fs);
+
+	if (r < 0)
+		return r;
+	r = sys_fsconfig(fs, "lowerdir+", "/");
+	return r == -EINVAL ? 1 : 0;
+}
+
+static int open_overlay(struct mnt_plan *plan, struct err *err)
+{
+	enum { UPPER = 126, WORK = 127, LOWERS_MAX = 126 };
+	uint64_t attrs = plan->root_readonly && !plan->upper ? MOUNT_ATTR_RDONLY : 0;
+	autofd int fs = -EBADF;
+	const char *path;
+	char why[256];
+	int r;
+
+	if (plan->n_lowers > LOWERS_MAX)
+		return err_set(err, ERR_LIMIT, "%zu layers are more than the %d that overlay takes",
+			       plan->n_lowers, LOWERS_MAX);
+	r = overlay_needs_mount();
+	if (r < 0)
+		return err_sys(err, r, "file system overlay");
+	plan->overlay_late = r;
+	for (size_t i = 0; i < plan->n_lowers && plan->overlay_late; i++)
+		if (!short_path(plan, plan->lowers[i], i, true, &r))
+			return err_sys(err, r, "layer %s", plan->lowers[i]);
+	if (plan->overlay_late)
+		return 0;
+	r = sys_fsopen("overlay", &fs);
+	if (r < 0)
+		return err_sys(err, r, "file system overlay");
+	sys_fsconfig(fs, "source", "overlay");
+	for (size_t i = 0; i < plan->n_lowers; i++) {
+		path = short_path(plan, plan->lowers[i], i, false, &r);
+		if (!path)
+			return err_sys(err, r, "layer %s", plan->lowers[i]);
+		r = overlay_option(plan, fs, "lowerdir+", path, err);
+		if (r < 0)
+			return err_wrap(err, r, "layer %s", plan->lowers[i]);
+	}
+	if (plan->upper) {
+		path = short_path(plan, plan->upper, UPPER, false, &r);
+		r = path ? overlay_option(plan, fs, "upperdir", path, err) : err_sys(err, r, "%s", plan->upper);
+		if (r < 0)
+			return r;
+		path = short_path(plan, plan->work, WORK, false, &r);
+		r = path ? overlay_option(plan, fs, "workdir", path, err) : err_sys(err, r, "%s", plan->work);
+		if (r == 0 && plan->is_volatile)
+			r = overlay_option(plan, fs, "volatile", NULL, err);
+		if (r == 0)
+			r = overlay_option(plan, fs, "index", "off", err);
+		if (r < 0)
+			return r;
+	}
+	if (plan->label) {
+		r = overlay_option(plan, fs, "context", plan->label, err);
+		if (r < 0)
+			return r;
+	}
+	r = sys_fsmount(fs, attrs, &plan->root_fd);
+	if (r < 0) {
+		sys_fs_message(fs, why, sizeof(why));
+		return err_sys(err, r, "overlay%s%s", *why ? ": " : "", why);
+	}
+	return 0;
+}
+
+static int open_root(struct mnt_plan *plan, struct err *err)
+{
+	struct stat st;
+	int r;
+
+	if (plan->n_lowers)
+		return open_overlay(plan, err);
+	/* recursive: mounts below the directory are part of the container's tree */
+	r = sys_clone_tree(AT_FDCWD, plan->root, AT_RECURSIVE, &plan->root_fd);
+	if (r < 0)
+		return err_sys(err, r, "%s", plan->root);
+	if (fstat(plan->root_fd, &st) < 0)
+		return err_sys(err, errno, "%s", plan->root);
+	if (!S_ISDIR(st.st_mode))
+		return err_sys(err, ENOTDIR, "%s", plan->root);
+	/* always cut off: what is mounted on it must not travel to the host. When the root is
+	 * to be shared, mnt_finish makes it so, as a peer group of its own. */
+	r = sys_mount_setattr(plan->root_fd, AT_RECURSIVE, 0, 0, MS_SLAVE, -EBADF);
+	return r < 0 ? err_sys(err, r, "%s: set its propagation", plan->root) : 0;
+}
+
+int mnt_plan_open(struct mnt_plan *plan, struct err *err)
+{
+	int r = open_root(plan, err);
+
+	if (r < 0)
+		return err_wrap(err, r, "rootfs");
+	for (size_t i = 0; i < plan->n_entries; i++) {
+		struct mnt_entry *e = &plan->entries[i];
+
+		if (e->kind != MNT_BIND)
+			continue;
+		r = open_bind(plan, e, err);
+		if (r < 0)
+			return err_wrap(err, r, "mount %s", e->target);
+	}
+	return 0;
+}
