@@ -24,42 +24,30 @@
 
 enum { CONFIG_MAX = 256 * 1024 };
 
-/* One registry host, by the name in an image reference ("docker.io", "localhost:5000"). */
-struct config_registry {
-	char *host;
-	char **mirrors;        /* base URLs, tried in order before the host itself */
-	size_t n_mirrors;
-	bool fallback;         /* after the mirrors, ask the host itself; default true */
-	char *ca;              /* PEM file with the authorities to trust instead of the system's */
-	char *client_cert, *client_key;
-	bool plain_http;
-	bool skip_verify;
-	char *username, *password;
-};
-
 struct config_cni {
 	char *conf_dir;
 	char **bin_dirs;
 	size_t n_bin_dirs;
-	char *default_bridge;  /* the network that is made where conf_dir has none; "": none */
+	char *default_bridge;  /* the network that serves where conf_dir has none */
 	char *default_subnet;
+	uint32_t plugins_max;  /* at once, in the whole daemon */
 	int64_t timeout;       /* ns, of one plugin chain */
 };
 
 struct config_images {
-	char **insecure_registries; /* hosts asked without TLS verification, or by plain HTTP */
+	char **insecure_registries; /* hosts asked by plain HTTP, or by TLS without verification */
 	size_t n_insecure_registries;
-	struct config_registry *registries;
-	size_t n_registries;
+	char *ca;              /* PEM file with the authorities to trust instead of the system's */
+	char **pinned;         /* references that the kubelet shall not remove */
+	size_t n_pinned;
 	bool keep_blobs;       /* keep compressed layers after they are unpacked */
-	int64_t pull_timeout;  /* ns without any progress */
-	uint32_t concurrency;  /* layers fetched at once in one pull */
+	int64_t connect_timeout, stall_timeout; /* ns */
+	uint32_t parallel;     /* layers fetched at once in one pull */
 };
 
 struct config_pods {
 	char *cgroup_parent;   /* for pods that name none */
 	char *seccomp_profile_root;
-	char *sandbox_image;   /* "": the built-in pause */
 };
 
 struct config {

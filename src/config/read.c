@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <yaml.h>
 
-enum { PATH_TEXT_MAX = 256, TABLE_MAX = 1024, LIST_MAX = 1024 };
+enum { PATH_TEXT_MAX = 256, LIST_MAX = 1024 };
 
 struct reader {
 	const char *name;
@@ -163,7 +163,7 @@ static void set_defaults(const struct config_section *section, struct arena *a, 
 			set_defaults(key->section, a, obj + key->offset);
 		else if (key->kind == CONFIG_STR_LIST || key->kind == CONFIG_PATH_LIST)
 			set_default_list(key, a, obj);
-		else if (key->kind != CONFIG_TABLE) {
+		else {
 			int e = parse_scalar(key, key->def, a, obj + key->offset, &expected);
 
 			assert(e == 0);
@@ -211,44 +211,6 @@ static int read_list(const struct reader *r, const struct config_key *key, yaml_
 	return 0;
 }
 
-static int read_table(const struct reader *r, const struct config_key *key, yaml_node_t *node, const char *path,
-		      char *obj)
-{
-	size_t n, size = key->section->size;
-	char *rows;
-
-	if (node->type != YAML_MAPPING_NODE)
-		return wrong_type(r, node, path, "a mapping");
-	n = (size_t)(node->data.mapping.pairs.top - node->data.mapping.pairs.start);
-	if (n > TABLE_MAX)
-		return wrong(r, node, path, "too many entries");
-	rows = arena_new(r->arena, n + 1, size);
-	for (size_t i = 0; i < n; i++) {
-		const yaml_node_pair_t *pair = &node->data.mapping.pairs.start[i];
-		yaml_node_t *name = yaml_document_get_node(r->doc, pair->key);
-		yaml_node_t *value = yaml_document_get_node(r->doc, pair->value);
-		char *row = rows + i * size, sub[PATH_TEXT_MAX];
-		int e;
-
-		if (name->type != YAML_SCALAR_NODE || !name->data.scalar.length)
-			return wrong_type(r, name, path, "a name");
-		for (size_t j = 0; j < i; j++)
-			if (str_eq(*(char **)(rows + j * size), (char *)name->data.scalar.value))
-				return wrong(r, name, path, "a name is given twice");
-		set_defaults(key->section, r->arena, row);
-		*(char **)row = arena_strdup(r->arena, (char *)name->data.scalar.value);
-		snprintf(sub, sizeof(sub), "%s.%s", path, *(char **)row);
-		if (is_null(value))
-			continue;
-		e = read_section(r, key->section, value, sub, row);
-		if (e < 0)
-			return e;
-	}
-	*(char **)(obj + key->offset) = rows;
-	*(size_t *)(obj + key->n_offset) = n;
-	return 0;
-}
-
 static const struct config_key *find_key(const struct config_section *section, const char *name)
 {
 	for (size_t i = 0; i < section->n_keys; i++)
@@ -285,9 +247,6 @@ static int read_section(const struct reader *r, const struct config_section *sec
 		switch (key->kind) {
 		case CONFIG_SECTION:
 			e = read_section(r, key->section, value, sub, obj + key->offset);
-			break;
-		case CONFIG_TABLE:
-			e = read_table(r, key, value, sub, obj);
 			break;
 		case CONFIG_STR_LIST:
 		case CONFIG_PATH_LIST:

@@ -12,42 +12,30 @@
 #define SECTION(struct_, keys_) \
 	{ .size = sizeof(struct_), .keys = (keys_), .n_keys = ARRAY_LEN(keys_) }
 
-static const struct config_key registry_keys[] = {
-	KEY_LIST(struct config_registry, mirrors, STR_LIST, ""),
-	KEY(struct config_registry, fallback, BOOL, "true"),
-	KEY(struct config_registry, ca, PATH, ""),
-	KEY(struct config_registry, client_cert, PATH, ""),
-	KEY(struct config_registry, client_key, PATH, ""),
-	KEY(struct config_registry, plain_http, BOOL, "false"),
-	KEY(struct config_registry, skip_verify, BOOL, "false"),
-	KEY(struct config_registry, username, STR, ""),
-	KEY(struct config_registry, password, STR, ""),
-};
-static const struct config_section registry = SECTION(struct config_registry, registry_keys);
-
 static const struct config_key cni_keys[] = {
 	KEY(struct config_cni, conf_dir, PATH, "/etc/cni/net.d"),
 	KEY_LIST(struct config_cni, bin_dirs, PATH_LIST, "/opt/cni/bin /usr/lib/cni"),
 	KEY(struct config_cni, default_bridge, STR, "caisson0"),
-	KEY(struct config_cni, default_subnet, STR, "10.88.0.0/16"),
+	KEY(struct config_cni, default_subnet, STR, "10.86.0.0/16"),
+	KEY(struct config_cni, plugins_max, COUNT, "8"),
 	KEY(struct config_cni, timeout, DURATION, "60s"),
 };
 static const struct config_section cni = SECTION(struct config_cni, cni_keys);
 
 static const struct config_key images_keys[] = {
 	KEY_LIST(struct config_images, insecure_registries, STR_LIST, ""),
-	{ .name = "registries", .kind = CONFIG_TABLE, .offset = offsetof(struct config_images, registries),
-	  .n_offset = offsetof(struct config_images, n_registries), .def = "", .section = &registry },
+	KEY(struct config_images, ca, PATH, ""),
+	KEY_LIST(struct config_images, pinned, STR_LIST, ""),
 	KEY(struct config_images, keep_blobs, BOOL, "false"),
-	KEY(struct config_images, pull_timeout, DURATION, "60s"),
-	KEY(struct config_images, concurrency, COUNT, "4"),
+	KEY(struct config_images, connect_timeout, DURATION, "10s"),
+	KEY(struct config_images, stall_timeout, DURATION, "30s"),
+	KEY(struct config_images, parallel, COUNT, "3"),
 };
 static const struct config_section images = SECTION(struct config_images, images_keys);
 
 static const struct config_key pods_keys[] = {
 	KEY(struct config_pods, cgroup_parent, PATH, "/caisson"),
 	KEY(struct config_pods, seccomp_profile_root, PATH, "/var/lib/kubelet/seccomp"),
-	KEY(struct config_pods, sandbox_image, STR, ""),
 };
 static const struct config_section pods = SECTION(struct config_pods, pods_keys);
 

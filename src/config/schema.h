@@ -15,7 +15,6 @@ enum config_kind {
 	CONFIG_STR_LIST, /* char ** and size_t */
 	CONFIG_PATH_LIST,
 	CONFIG_SECTION,  /* a struct in place */
-	CONFIG_TABLE,    /* struct * and size_t; the YAML key goes to its first member */
 };
 
 struct config_section;
@@ -26,7 +25,7 @@ struct config_key {
 	size_t offset, n_offset;
 	const char *def;                      /* default, as YAML would say it; lists: separated by spaces */
 	const char *const *names;             /* CHOICE, ends with NULL */
-	const struct config_section *section; /* SECTION, TABLE */
+	const struct config_section *section; /* SECTION */
 };
 
 struct config_section {

@@ -43,27 +43,20 @@ static void every_kind_of_value_is_read(void **state)
 				   "cni: {timeout: 1500ms, bin_dirs: [/a]}\n"
 				   "images:\n"
 				   "  insecure_registries: [localhost:5000]\n"
-				   "  concurrency: 8\n"
+				   "  parallel: 8\n"
 				   "  keep_blobs: true\n"
-				   "  registries:\n"
-				   "    docker.io: {mirrors: ['http://m:1', 'https://n'], fallback: false}\n"
-				   "    'r:5':\n"
-				   "      plain_http: true\n",
+				   "  pinned: [a, 'b:1']\n",
 				   &a, &c, &err),
 			 0);
 	assert_string_equal(c.address, "/run/x/caisson.sock");
 	assert_int_equal(c.log_level, LOG_DEBUG);
 	assert_int_equal(c.cni.timeout, 1500 * NSEC_PER_MSEC);
 	assert_int_equal(c.cni.n_bin_dirs, 1);
-	assert_int_equal(c.images.concurrency, 8);
+	assert_int_equal(c.images.parallel, 8);
 	assert_true(c.images.keep_blobs);
 	assert_string_equal(c.images.insecure_registries[0], "localhost:5000");
-	assert_int_equal(c.images.n_registries, 2);
-	assert_string_equal(c.images.registries[0].mirrors[1], "https://n");
-	assert_false(c.images.registries[0].fallback);
-	assert_string_equal(c.images.registries[1].host, "r:5");
-	assert_true(c.images.registries[1].plain_http);
-	assert_true(c.images.registries[1].fallback);
+	assert_int_equal(c.images.n_pinned, 2);
+	assert_string_equal(c.images.pinned[1], "b:1");
 }
 
 static void errors_name_file_line_and_key(void **state)
@@ -81,10 +74,9 @@ static void errors_name_file_line_and_key(void **state)
 		{ "root: /a\nroot: /b\n", "c.yaml:2: root: given twice" },
 		{ "cni: 3\n", "c.yaml:1: cni: expected a mapping, got \"3\"" },
 		{ "cni:\n  bin_dirs: /a\n", "c.yaml:2: cni.bin_dirs: expected a list, got \"/a\"" },
-		{ "images:\n  concurrency: 0\n",
-		  "c.yaml:2: images.concurrency: expected a number from 1 to 1000, got \"0\"" },
-		{ "images:\n  registries:\n    a: {}\n    a: {}\n", "c.yaml:4: images.registries: a name is given twice" },
-		{ "images:\n  registries:\n    h: {tls: no}\n", "c.yaml:3: images.registries.h.tls: no such key" },
+		{ "images:\n  parallel: 0\n",
+		  "c.yaml:2: images.parallel: expected a number from 1 to 1000, got \"0\"" },
+		{ "images:\n  registry: x\n", "c.yaml:2: images.registry: no such key" },
 		{ "images: {keep_blobs: yes}\n", "c.yaml:1: images.keep_blobs: expected true or false, got \"yes\"" },
 		{ "log_level: loud\n", "c.yaml:1: log_level: expected one of error, warn, info, debug, got \"loud\"" },
 		{ "&a [*a]\n", "c.yaml:1: expected a mapping, got a list" },
@@ -136,9 +128,10 @@ static void the_packaged_file_says_the_defaults(void **state)
 	assert_string_equal(c.cni.default_subnet, d.cni.default_subnet);
 	assert_int_equal(c.cni.timeout, d.cni.timeout);
 	assert_int_equal(c.images.keep_blobs, d.images.keep_blobs);
-	assert_int_equal(c.images.pull_timeout, d.images.pull_timeout);
-	assert_int_equal(c.images.concurrency, d.images.concurrency);
-	assert_int_equal(c.images.n_registries, 0);
+	assert_int_equal(c.images.connect_timeout, d.images.connect_timeout);
+	assert_int_equal(c.images.stall_timeout, d.images.stall_timeout);
+	assert_int_equal(c.images.parallel, d.images.parallel);
+	assert_int_equal(c.cni.plugins_max, d.cni.plugins_max);
 	assert_string_equal(c.pods.cgroup_parent, d.pods.cgroup_parent);
 	assert_string_equal(c.pods.seccomp_profile_root, d.pods.seccomp_profile_root);
 }

@@ -185,7 +185,7 @@ struct pod_sandbox {
 	char *dir;             /* <state>/pods/<id> */
 	struct pod_op *op;     /* running operation, or NULL */
 	struct list containers; /* struct pod_container.link, oldest first */
-	/* the rest belongs to pod/*.c */
+	/* the rest belongs to the room itself */
 	struct pod_sandbox_private *priv;
 };
 

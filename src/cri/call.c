@@ -1,0 +1,213 @@
+/*
+ * The life of a call: dispatch by the method's row, cancellation, answer, log. Loop thread,
+ * but for work().
+ */
+#include "cri/call.h"
+
+#include "cri/samples.h"
+#include "image/image.h"
+
+#include <stdio.h>
+
+static void on_cancel(void *user);
+
+static void end(struct cri_call *c, int code, const char *text)
+{
+	struct cri *cri = c->cri;
+	struct cri_answer answer = {
+		.method = c->method->name,
+		.subject = c->subject ? c->subject : "",
+		.result = c->result ? c->result : "",
+		.changes = c->method->changes,
+		.code = code,
+		.text = text,
+		.duration = time_now_mono() - c->started,
+	};
+
+	if (cri->settings.answered)
+		cri->settings.answered(&answer, cri->settings.user);
+	image_cancel_free(c->cancel);
+	arena_done(&c->arena);
+	cri->open_calls--;
+	free(c);
+}
+
+static void fail(struct cri_call *c, const struct err *err)
+{
+	/* the call is gone once it is answered: nothing of it is needed after */
+	grpc_call_fail(c->grpc, err);
+	end(c, err_kind_info(err->kind)->grpc, err->text);
+}
+
+void cri_reply(struct cri_call *c, void *message)
+{
+	if (c->method->mode == CRI_WORKER)
+		c->reply = message;
+	else
+		grpc_call_reply_pb(c->grpc, message);
+}
+
+void cri_put_info(struct cri_call *c, const ProtobufCMessageDescriptor *entry, const char *key, const char *value,
+		  void *list, size_t *n)
+{
+	struct wire_entry ***entries = list;
+
+	if (!*entries)
+		*entries = arena_new(&c->arena, CRI_INFO_MAX, sizeof(**entries));
+	assert(*n < CRI_INFO_MAX);
+	(*entries)[*n] = wire_new(entry, &c->arena);
+	(*entries)[*n]->key = (char *)key;
+	(*entries)[*n]->value = (char *)value;
+	++*n;
+}
+
+/* ---- operations ---- */
+
+void cri_operation_done(const struct pod_result *r, const struct err *err, void *user)
+{
+	struct cri_call *c = user;
+
+	c->wait = NULL;
+	if (err) {
+		fail(c, err);
+		return;
+	}
+	if (c->method->finish)
+		c->method->finish(c, r);
+	else
+		cri_reply(c, wire_new(c->method->response, &c->arena));
+	end(c, RPC_OK, "");
+}
+
+/* ---- workers ---- */
+
+static void work(void *user)
+{
+	struct cri_call *c = user;
+
+	c->r = c->method->fn(c, c->request, &c->err);
+}
+
+static void work_done(void *user)
+{
+	struct cri_call *c = user;
+
+	if (c->r < 0) {
+		fail(c, &c->err);
+		return;
+	}
+	grpc_call_reply_pb(c->grpc, c->reply);
+	end(c, RPC_OK, "");
+}
+
+/* ---- the client's end ---- */
+
+static void on_cancel(void *user)
+{
+	struct cri_call *c = user;
+	struct err err = ERR_INIT;
+	char stage[256] = "";
+
+	if (c->cancel)
+		image_cancel_fire(c->cancel);
+	if (!c->wait)
+		return; /* a worker: its end is the call's end */
+	pod_wait_describe(c->wait, stage, sizeof(stage));
+	pod_wait_cancel(c->wait);
+	c->wait = NULL;
+	err_set(&err, ERR_CANCELLED, "the client left while this was going on: %s", stage);
+	fail(c, &err);
+}
+
+/* ---- dispatch ---- */
+
+static const struct cri_method *find_method(const char *name)
+{
+	for (size_t i = 0; i < cri_n_runtime_methods; i++)
+		if (str_eq(cri_runtime_methods[i].name, name))
+			return &cri_runtime_methods[i];
+	for (size_t i = 0; i < cri_n_image_methods; i++)
+		if (str_eq(cri_image_methods[i].name, name))
+			return &cri_image_methods[i];
+	abort();
+}
+
+static void dispatch(struct grpc_call *grpc, const void *request, void *user)
+{
+	struct cri *cri = user;
+	const struct cri_method *method = find_method(grpc_call_method(grpc));
+	struct cri_call *c;
+	int r;
+
+	if (!method->fn) {
+		grpc_call_fail_text(grpc, RPC_UNIMPLEMENTED, "%s is not implemented", method->name);
+		return;
+	}
+	c = mem_new(1, sizeof(*c));
+	*c = (struct cri_call){ .cri = cri, .grpc = grpc, .method = method, .request = request,
+				.started = time_now_mono() };
+	cri->open_calls++;
+	if (method->mode == CRI_WORKER) {
+		c->cancel = image_cancel_new();
+		grpc_call_on_cancel(grpc, on_cancel, c);
+		r = event_work(cri->settings.loop, work, work_done, c);
+		if (r == 0)
+			return;
+		r = err_sys(&c->err, r, "start a thread");
+	} else {
+		r = method->fn(c, request, &c->err);
+	}
+	if (r < 0)
+		fail(c, &c->err);
+	else if (method->mode == CRI_INLINE)
+		end(c, RPC_OK, "");
+	else
+		grpc_call_on_cancel(grpc, on_cancel, c);
+}
+
+static struct grpc_method *make_methods(const struct cri_method *rows, size_t n)
+{
+	struct grpc_method *methods = mem_new(n, sizeof(*methods));
+
+	for (size_t i = 0; i < n; i++)
+		methods[i] = (struct grpc_method){ .name = rows[i].name, .pb = dispatch,
+						   .request = rows[i].request, .stream = rows[i].stream };
+	return methods;
+}
+
+void cri_new(const struct cri_settings *settings, struct cri **ret)
+{
+	struct cri *cri = mem_new(1, sizeof(*cri));
+
+	cri->settings = *settings;
+	cri->samples = cri_samples_new();
+	cri->runtime_methods = make_methods(cri_runtime_methods, cri_n_runtime_methods);
+	cri->image_methods = make_methods(cri_image_methods, cri_n_image_methods);
+	cri->services[0] = (struct grpc_service){ "runtime.v1.RuntimeService", cri->runtime_methods,
+						  cri_n_runtime_methods, cri };
+	cri->services[1] = (struct grpc_service){ "runtime.v1.ImageService", cri->image_methods,
+						  cri_n_image_methods, cri };
+	*ret = cri;
+}
+
+void cri_free(struct cri *cri)
+{
+	if (!cri)
+		return;
+	assert(!cri->open_calls);
+	cri_samples_free(cri->samples);
+	free(cri->runtime_methods);
+	free(cri->image_methods);
+	free(cri);
+}
+
+void cri_services(struct cri *cri, const struct grpc_service **ret, size_t *ret_n)
+{
+	*ret = cri->services;
+	*ret_n = ARRAY_LEN(cri->services);
+}
+
+size_t cri_open_calls(const struct cri *cri)
+{
+	return cri->open_calls;
+}

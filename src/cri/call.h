@@ -1,0 +1,124 @@
+/*
+ * One call, from the request to its answer. Inside the cri room only.
+ *
+ * A call lives from dispatch to cri_end. Everything that its answer needs is in its arena.
+ * Loop thread, but for the function of a WORKER method: that one runs on a thread of its own
+ * while the loop thread leaves the call alone (a cancelled client only fires `cancel`).
+ *
+ * The functions of the methods return 0, or negative with err filled, which is the answer then.
+ * INLINE and WORKER functions have called cri_reply before they return 0. An OPERATION has
+ * set c->wait, and `finish` is called with the result.
+ */
+#pragma once
+
+#include "cri/cri.h"
+#include "cri/wire.h"
+#include "pod/pod.h"
+
+struct image_cancel;
+struct cri_call;
+
+enum cri_mode { CRI_INLINE, CRI_OPERATION, CRI_WORKER };
+
+typedef int (*cri_fn)(struct cri_call *c, const void *request, struct err *err);
+typedef void (*cri_finish_fn)(struct cri_call *c, const struct pod_result *r);
+
+struct cri_method {
+	const char *name;
+	const ProtobufCMessageDescriptor *request;
+	enum cri_mode mode;
+	cri_fn fn;             /* NULL: not implemented */
+	cri_finish_fn finish;  /* OPERATION; NULL: an empty answer of type `response` */
+	const ProtobufCMessageDescriptor *response;
+	bool changes, stream;
+};
+
+/* methods.c; runtime first, then image */
+extern const struct cri_method cri_runtime_methods[], cri_image_methods[];
+extern const size_t cri_n_runtime_methods, cri_n_image_methods;
+
+struct cri_samples;
+
+struct cri {
+	struct cri_settings settings;
+	struct grpc_method *runtime_methods, *image_methods;
+	struct grpc_service services[2];
+	struct cri_samples *samples; /* stats.c */
+	size_t open_calls;
+};
+
+struct cri_call {
+	struct cri *cri;
+	struct grpc_call *grpc;
+	const struct cri_method *method;
+	const void *request;
+	struct arena arena;
+	int64_t started;
+	const char *subject, *result; /* for the log */
+	struct pod_wait *wait;
+	struct image_cancel *cancel;  /* PullImage, from before the worker starts to its end */
+	ProtobufCMessage *reply;      /* WORKER */
+	struct err err;
+	int r;
+};
+
+/* Packs at once unless the method is a WORKER, so an INLINE function may lend it memory that
+ * is only valid under pod_lock. */
+void cri_reply(struct cri_call *c, void *message);
+
+/* A message of the given type in the call's arena: CRI_NEW(c, version_response). */
+#define CRI_NEW(c, type) wire_new(&runtime__v1__##type##__descriptor, &(c)->arena)
+
+/* An entry of a verbose answer's info map. */
+#define CRI_INFO_MAX 16
+void cri_put_info(struct cri_call *c, const ProtobufCMessageDescriptor *entry, const char *key, const char *value,
+		  void *list, size_t *n);
+
+/* pod_container_done etc. for all operations: pass it with the call as user. */
+void cri_operation_done(const struct pod_result *r, const struct err *err, void *user);
+
+/* "namespace/name" and the like for the log. */
+#define cri_subject(c, ...) ((c)->subject = arena_printf(&(c)->arena, __VA_ARGS__))
+
+/* ---- the methods ---- */
+
+#define CRI_METHOD(name) int cri_##name(struct cri_call *c, const void *request, struct err *err)
+#define CRI_FINISH(name) void cri_##name##_finish(struct cri_call *c, const struct pod_result *r)
+
+CRI_METHOD(version);
+CRI_METHOD(status);
+CRI_METHOD(runtime_config);
+CRI_METHOD(update_runtime_config);
+
+CRI_METHOD(run_pod_sandbox);
+CRI_FINISH(run_pod_sandbox);
+CRI_METHOD(stop_pod_sandbox);
+CRI_METHOD(remove_pod_sandbox);
+CRI_METHOD(pod_sandbox_status);
+CRI_METHOD(list_pod_sandbox);
+
+CRI_METHOD(create_container);
+CRI_FINISH(create_container);
+CRI_METHOD(start_container);
+CRI_METHOD(stop_container);
+CRI_METHOD(remove_container);
+CRI_METHOD(list_containers);
+CRI_METHOD(container_status);
+CRI_METHOD(exec_sync);
+CRI_FINISH(exec_sync);
+CRI_METHOD(reopen_container_log);
+
+CRI_METHOD(container_stats);
+CRI_METHOD(list_container_stats);
+CRI_METHOD(pod_sandbox_stats);
+CRI_METHOD(list_pod_sandbox_stats);
+
+CRI_METHOD(list_images);
+CRI_METHOD(image_status);
+CRI_METHOD(pull_image);
+CRI_METHOD(remove_image);
+CRI_METHOD(image_fs_info);
+
+/* info.c: JSON for verbose answers, in the arena. Under pod_lock. */
+const char *cri_pod_info(struct cri_call *c, const struct pod_sandbox *pod);
+const char *cri_container_info(struct cri_call *c, const struct pod_container *container);

@@ -1,0 +1,463 @@
+/*
+ * PodSandboxConfig and ContainerConfig, field by field. What a row cannot say (deprecated
+ * spellings, an absent message that means something, combinations that CRI forbids) is in
+ * the read functions; whether the host can do what is asked is the pod room's business.
+ * Windows' fields are not read. Invariant: texts are never NULL, except in resources.
+ */
+#include "cri/configs.h"
+
+/* ---- parts ---- */
+
+static const struct wire_field id_map_fields[] = {
+	WIRE(U32, IDMapping, host_id, struct pod_id_map, host_id, 0),
+	WIRE(U32, IDMapping, container_id, struct pod_id_map, container_id, 0),
+	WIRE(U32, IDMapping, length, struct pod_id_map, length, 0),
+};
+static const struct wire_type id_map = WIRE_TYPE(idmapping, struct pod_id_map, id_map_fields);
+
+static const struct wire_field user_ns_fields[] = {
+	WIRE(ENUM, UserNamespace, mode, struct pod_namespaces, user, 0),
+	WIRE_LIST_OF(UserNamespace, uids, struct pod_namespaces, uids, &id_map),
+	WIRE_LIST_OF(UserNamespace, gids, struct pod_namespaces, gids, &id_map),
+};
+
+static int check_one_map(const struct pod_id_map *maps, size_t n, const char *field, const struct wire_path *path,
+			 struct err *err)
+{
+	if (n != 1)
+		return wire_wrong(path, field, err, "needs exactly one mapping, got %zu", n);
+	if (maps[0].container_id != 0)
+		return wire_wrong(path, field, err, "must map container id 0, maps %u", maps[0].container_id);
+	if (!maps[0].length)
+		return wire_wrong(path, field, err, "has length 0");
+	return 0;
+}
+
+static int read_user_ns(const void *msg, const struct wire_path *path, struct arena *a, void *own, struct err *err)
+{
+	const struct pod_namespaces *ns = own;
+	int r;
+
+	if (ns->user == POD_NS_NODE) {
+		if (ns->n_uids || ns->n_gids)
+			return wire_wrong(path, NULL, err, "mode NODE takes no mappings");
+		return 0;
+	}
+	if (ns->user != POD_NS_POD)
+		return wire_wrong(path, "mode", err, "only POD and NODE are possible for a user namespace");
+	r = check_one_map(ns->uids, ns->n_uids, "uids", path, err);
+	if (r < 0)
+		return r;
+	r = check_one_map(ns->gids, ns->n_gids, "gids", path, err);
+	if (r < 0)
+		return r;
+	if (ns->uids[0].host_id != ns->gids[0].host_id || ns->uids[0].length != ns->gids[0].length)
+		return wire_wrong(path, NULL, err, "uids and gids must be mapped alike");
+	return 0;
+}
+
+static const struct wire_type user_ns =
+	WIRE_TYPE(user_namespace, struct pod_namespaces, user_ns_fields, .read = read_user_ns);
+
+static const struct wire_field namespaces_fields[] = {
+	WIRE(ENUM, NamespaceOption, network, struct pod_namespaces, network, 0),
+	WIRE(ENUM, NamespaceOption, pid, struct pod_namespaces, pid, 0),
+	WIRE(ENUM, NamespaceOption, ipc, struct pod_namespaces, ipc, 0),
+	WIRE(STR, NamespaceOption, target_id, struct pod_namespaces, target_id, 0),
+};
+
+/* no userns_options: none is wanted, which is NODE, though an absent enum would be POD */
+static int read_namespaces(const void *msg, const struct wire_path *path, struct arena *a, void *own,
+			   struct err *err)
+{
+	const Runtime__V1__NamespaceOption *option = msg;
+	struct wire_path here = { path, "userns_options" };
+	struct pod_namespaces *ns = own;
+
+	if (ns->pid == POD_NS_TARGET && str_empty(ns->target_id))
+		return wire_wrong(path, "target_id", err, "required with pid mode TARGET");
+	ns->user = POD_NS_NODE;
+	if (!option->userns_options)
+		return 0;
+	return wire_read(&user_ns, option->userns_options, &here, a, ns, err);
+}
+
+static void write_namespaces(const void *own, struct arena *a, void *msg)
+{
+	const struct pod_namespaces *ns = own;
+	Runtime__V1__NamespaceOption *option = msg;
+
+	if (ns->user == POD_NS_POD)
+		option->userns_options = wire_write(&user_ns, ns, a);
+}
+
+const struct wire_type cri_namespaces = WIRE_TYPE(namespace_option, struct pod_namespaces, namespaces_fields,
+						  .read = read_namespaces, .write = write_namespaces);
+
+/* CRI's RuntimeDefault is 0, ours 1: 0 is "nothing said", which is an absent message */
+static const struct wire_field profile_fields[] = {
+	{ .kind = WIRE_ENUM, .wire = offsetof(Runtime__V1__SecurityProfile, profile_type),
+	  .own = offsetof(struct pod_profile, kind), .bias = POD_PROFILE_RUNTIME_DEFAULT },
+	WIRE(STR, SecurityProfile, localhost_ref, struct pod_profile, localhost, 0),
+};
+static const struct wire_type profile = WIRE_TYPE(security_profile, struct pod_profile, profile_fields);
+
+static int read_profile(const Runtime__V1__SecurityProfile *msg, const char *deprecated, const char *field,
+			const struct wire_path *path, struct arena *a, struct pod_profile *ret, struct err *err)
+{
+	struct wire_path here = { path, field };
+	const char *rest;
+	int r;
+
+	*ret = (struct pod_profile){ POD_PROFILE_UNSET, (char *)"" };
+	if (msg) {
+		r = wire_read(&profile, msg, &here, a, ret, err);
+		if (r < 0)
+			return r;
+	} else if (str_eq(deprecated, "unconfined")) {
+		ret->kind = POD_PROFILE_UNCONFINED;
+	} else if (str_eq(deprecated, "runtime/default") || str_eq(deprecated, "docker/default")) {
+		ret->kind = POD_PROFILE_RUNTIME_DEFAULT;
+	} else if ((rest = str_skip_prefix(deprecated, "localhost/"))) {
+		*ret = (struct pod_profile){ POD_PROFILE_LOCALHOST, (char *)rest };
+	} else if (!str_empty(deprecated)) {
+		return wire_wrong(&here, NULL, err, "%s is no profile", deprecated);
+	}
+	if (ret->kind == POD_PROFILE_LOCALHOST && str_empty(ret->localhost))
+		return wire_wrong(&here, "localhost_ref", err, "required with type Localhost");
+	return 0;
+}
+
+static const struct wire_field selinux_fields[] = {
+	WIRE(STR, SELinuxOption, user, struct pod_selinux, user, 0),
+	WIRE(STR, SELinuxOption, role, struct pod_selinux, role, 0),
+	WIRE(STR, SELinuxOption, type, struct pod_selinux, type, 0),
+	WIRE(STR, SELinuxOption, level, struct pod_selinux, level, 0),
+};
+static const struct wire_type selinux = WIRE_TYPE(selinux_option, struct pod_selinux, selinux_fields);
+
+static const struct wire_field hugepage_fields[] = {
+	WIRE(STR, HugepageLimit, page_size, struct pod_hugepage, page_size, WIRE_REQUIRED),
+	WIRE(U64, HugepageLimit, limit, struct pod_hugepage, limit, 0),
+};
+static const struct wire_type hugepage = WIRE_TYPE(hugepage_limit, struct pod_hugepage, hugepage_fields);
+
+static const struct wire_field resources_fields[] = {
+	WIRE(I64, LinuxContainerResources, cpu_period, struct pod_resources, cpu_period, 0),
+	WIRE(I64, LinuxContainerResources, cpu_quota, struct pod_resources, cpu_quota, 0),
+	WIRE(I64, LinuxContainerResources, cpu_shares, struct pod_resources, cpu_shares, 0),
+	WIRE(I64, LinuxContainerResources, memory_limit_in_bytes, struct pod_resources, memory_limit, 0),
+	WIRE(I64, LinuxContainerResources, oom_score_adj, struct pod_resources, oom_score_adj, 0),
+	WIRE(STR, LinuxContainerResources, cpuset_cpus, struct pod_resources, cpuset_cpus, WIRE_NULL),
+	WIRE(STR, LinuxContainerResources, cpuset_mems, struct pod_resources, cpuset_mems, WIRE_NULL),
+	WIRE_LIST_OF(LinuxContainerResources, hugepage_limits, struct pod_resources, hugepages, &hugepage),
+	WIRE_LIST(MAP, LinuxContainerResources, unified, struct pod_resources, unified),
+	WIRE(I64, LinuxContainerResources, memory_swap_limit_in_bytes, struct pod_resources, memory_swap_limit, 0),
+};
+const struct wire_type cri_resources =
+	WIRE_TYPE(linux_container_resources, struct pod_resources, resources_fields);
+
+static const struct wire_field port_fields[] = {
+	WIRE(ENUM, PortMapping, protocol, struct pod_port, protocol, 0),
+	WIRE(I32, PortMapping, container_port, struct pod_port, container_port, 0),
+	WIRE(I32, PortMapping, host_port, struct pod_port, host_port, 0),
+	WIRE(STR, PortMapping, host_ip, struct pod_port, host_ip, 0),
+};
+
+static int read_port(const void *msg, const struct wire_path *path, struct arena *a, void *own, struct err *err)
+{
+	const struct pod_port *port = own;
+
+	if (port->container_port < 0 || port->container_port > 65535)
+		return wire_wrong(path, "container_port", err, "%d is no port", port->container_port);
+	if (port->host_port < 0 || port->host_port > 65535)
+		return wire_wrong(path, "host_port", err, "%d is no port", port->host_port);
+	return 0;
+}
+
+static const struct wire_type port = WIRE_TYPE(port_mapping, struct pod_port, port_fields, .read = read_port);
+
+/* ---- pods ---- */
+
+static const struct wire_field pod_metadata_fields[] = {
+	WIRE(STR, PodSandboxMetadata, name, struct pod_config, name, WIRE_REQUIRED),
+	WIRE(STR, PodSandboxMetadata, uid, struct pod_config, uid, WIRE_REQUIRED),
+	WIRE(STR, PodSandboxMetadata, namespace_, struct pod_config, ns, WIRE_REQUIRED),
+	WIRE(U32, PodSandboxMetadata, attempt, struct pod_config, attempt, 0),
+};
+static const struct wire_type pod_metadata =
+	WIRE_TYPE(pod_sandbox_metadata, struct pod_config, pod_metadata_fields);
+
+static const struct wire_field dns_fields[] = {
+	WIRE_LIST(STR_LIST, DNSConfig, servers, struct pod_config, dns_servers),
+	WIRE_LIST(STR_LIST, DNSConfig, searches, struct pod_config, dns_searches),
+	WIRE_LIST(STR_LIST, DNSConfig, options, struct pod_config, dns_options),
+};
+static const struct wire_type dns = WIRE_TYPE(dnsconfig, struct pod_config, dns_fields);
+
+#define SECURITY(kind, msg, field, member) WIRE(kind, msg, field, struct pod_security, member, 0)
+
+static const struct wire_field pod_security_fields[] = {
+	WIRE_OF(MSG, LinuxSandboxSecurityContext, namespace_options, struct pod_security, namespaces, 0,
+		&cri_namespaces),
+	WIRE_OF(OPT_MSG, LinuxSandboxSecurityContext, selinux_options, struct pod_security, selinux, 0, &selinux),
+	SECURITY(BOX, LinuxSandboxSecurityContext, run_as_user, run_as_user),
+	SECURITY(BOX, LinuxSandboxSecurityContext, run_as_group, run_as_group),
+	SECURITY(BOOL, LinuxSandboxSecurityContext, readonly_rootfs, readonly_rootfs),
+	WIRE_LIST(I64_LIST, LinuxSandboxSecurityContext, supplemental_groups, struct pod_security,
+		  supplemental_groups),
+	SECURITY(BOOL, LinuxSandboxSecurityContext, privileged, privileged),
+};
+
+static int check_ids(const struct pod_security *s, const struct wire_path *path, struct err *err)
+{
+	if (s->run_as_user && (*s->run_as_user < 0 || *s->run_as_user > UINT32_MAX))
+		return wire_wrong(path, "run_as_user", err, "%lld is no user id", (long long)*s->run_as_user);
+	if (s->run_as_group && (*s->run_as_group < 0 || *s->run_as_group > UINT32_MAX))
+		return wire_wrong(path, "run_as_group", err, "%lld is no group id", (long long)*s->run_as_group);
+	if (s->run_as_group && !s->run_as_user && str_empty(s->run_as_username))
+		return wire_wrong(path, "run_as_group", err, "needs run_as_user or run_as_username");
+	for (size_t i = 0; i < s->n_supplemental_groups; i++)
+		if (s->supplemental_groups[i] < 0 || s->supplemental_groups[i] > UINT32_MAX)
+			return wire_wrong(path, "supplemental_groups", err, "%lld is no group id",
+					  (long long)s->supplemental_groups[i]);
+	return 0;
+}
+
+static int read_pod_security(const void *msg, const struct wire_path *path, struct arena *a, void *own,
+			     struct err *err)
+{
+	const Runtime__V1__LinuxSandboxSecurityContext *ctx = msg;
+	struct pod_security *s = own;
+	int r;
+
+	s->run_as_username = (char *)"";
+	s->supplemental_strict = ctx->supplemental_groups_policy ==
+				 RUNTIME__V1__SUPPLEMENTAL_GROUPS_POLICY__Strict;
+	r = read_profile(ctx->seccomp, ctx->seccomp_profile_path, "seccomp", path, a, &s->seccomp, err);
+	if (r < 0)
+		return r;
+	r = read_profile(ctx->apparmor, NULL, "apparmor", path, a, &s->apparmor, err);
+	if (r < 0)
+		return r;
+	return check_ids(s, path, err);
+}
+
+static const struct wire_type pod_security =
+	WIRE_TYPE(linux_sandbox_security_context, struct pod_security, pod_security_fields,
+		  .read = read_pod_security);
+
+static const struct wire_field pod_linux_fields[] = {
+	WIRE(STR, LinuxPodSandboxConfig, cgroup_parent, struct pod_config, cgroup_parent, 0),
+	WIRE_OF(MSG, LinuxPodSandboxConfig, security_context, struct pod_config, security, 0, &pod_security),
+	WIRE_LIST(MAP, LinuxPodSandboxConfig, sysctls, struct pod_config, sysctls),
+	WIRE_OF(OPT_MSG, LinuxPodSandboxConfig, overhead, struct pod_config, overhead, 0, &cri_resources),
+	WIRE_OF(OPT_MSG, LinuxPodSandboxConfig, resources, struct pod_config, resources, 0, &cri_resources),
+};
+static const struct wire_type pod_linux = WIRE_TYPE(linux_pod_sandbox_config, struct pod_config, pod_linux_fields);
+
+static const struct wire_field pod_config_fields[] = {
+	WIRE_FLAT(PodSandboxConfig, metadata, WIRE_REQUIRED, &pod_metadata),
+	WIRE(STR, PodSandboxConfig, hostname, struct pod_config, hostname, 0),
+	WIRE(STR, PodSandboxConfig, log_directory, struct pod_config, log_directory, 0),
+	WIRE_FLAT(PodSandboxConfig, dns_config, 0, &dns),
+	WIRE_LIST_OF(PodSandboxConfig, port_mappings, struct pod_config, ports, &port),
+	WIRE_LIST(MAP, PodSandboxConfig, labels, struct pod_config, labels),
+	WIRE_LIST(MAP, PodSandboxConfig, annotations, struct pod_config, annotations),
+	WIRE_FLAT(PodSandboxConfig, linux, 0, &pod_linux),
+};
+
+static int read_pod_config(const void *msg, const struct wire_path *path, struct arena *a, void *own,
+			   struct err *err)
+{
+	const struct pod_config *config = own;
+
+	if (!str_empty(config->log_directory) && config->log_directory[0] != '/')
+		return wire_wrong(path, "log_directory", err, "%s is no absolute path", config->log_directory);
+	if (strlen(config->hostname) > 64)
+		return wire_wrong(path, "hostname", err, "longer than 64 characters");
+	return 0;
+}
+
+const struct wire_type cri_pod_config =
+	WIRE_TYPE(pod_sandbox_config, struct pod_config, pod_config_fields, .read = read_pod_config);
+
+/* ---- containers ---- */
+
+static const struct wire_field mount_image_fields[] = {
+	WIRE(STR, ImageSpec, image, struct pod_mount, image, 0),
+};
+static const struct wire_type mount_image = WIRE_TYPE(image_spec, struct pod_mount, mount_image_fields);
+
+static const struct wire_field mount_fields[] = {
+	WIRE(STR, Mount, container_path, struct pod_mount, container_path, WIRE_REQUIRED),
+	WIRE(STR, Mount, host_path, struct pod_mount, host_path, 0),
+	WIRE(BOOL, Mount, readonly, struct pod_mount, readonly, 0),
+	WIRE(BOOL, Mount, selinux_relabel, struct pod_mount, selinux_relabel, 0),
+	WIRE(ENUM, Mount, propagation, struct pod_mount, propagation, 0),
+	WIRE_LIST_OF(Mount, uidmappings, struct pod_mount, uids, &id_map),
+	WIRE_LIST_OF(Mount, gidmappings, struct pod_mount, gids, &id_map),
+	WIRE(BOOL, Mount, recursive_read_only, struct pod_mount, recursive_readonly, 0),
+	WIRE_FLAT(Mount, image, 0, &mount_image),
+	WIRE(STR, Mount, image_sub_path, struct pod_mount, image_sub_path, 0),
+	WIRE_LIST(STR_LIST, Mount, mount_options, struct pod_mount, options),
+};
+
+static int read_mount(const void *msg, const struct wire_path *path, struct arena *a, void *own, struct err *err)
+{
+	const struct pod_mount *m = own;
+
+	if (m->recursive_readonly && !m->readonly)
+		return wire_wrong(path, "recursive_read_only", err, "needs readonly");
+	if (m->recursive_readonly && m->propagation != RUNTIME__V1__MOUNT_PROPAGATION__PROPAGATION_PRIVATE)
+		return wire_wrong(path, "recursive_read_only", err, "needs private propagation");
+	if (str_empty(m->image)) {
+		if (str_empty(m->host_path))
+			return wire_wrong(path, "host_path", err, "required");
+		if (!str_empty(m->image_sub_path))
+			return wire_wrong(path, "image_sub_path", err, "needs image");
+		return 0;
+	}
+	if (!str_empty(m->host_path))
+		return wire_wrong(path, "host_path", err, "cannot be given with image");
+	if (!m->readonly)
+		return wire_wrong(path, "readonly", err, "an image can only be mounted read-only");
+	return 0;
+}
+
+static void write_mount(const void *own, struct arena *a, void *msg)
+{
+	const struct pod_mount *m = own;
+	Runtime__V1__Mount *mount = msg;
+
+	if (str_empty(m->image))
+		mount->image = NULL;
+}
+
+const struct wire_type cri_mount =
+	WIRE_TYPE(mount, struct pod_mount, mount_fields, .read = read_mount, .write = write_mount);
+
+static const struct wire_field device_fields[] = {
+	WIRE(STR, Device, container_path, struct pod_device, container_path, 0),
+	WIRE(STR, Device, host_path, struct pod_device, host_path, WIRE_REQUIRED),
+	WIRE(STR, Device, permissions, struct pod_device, permissions, 0),
+};
+static const struct wire_type device = WIRE_TYPE(device, struct pod_device, device_fields);
+
+static const struct wire_field env_fields[] = {
+	WIRE(STR, KeyValue, key, struct pod_env, key, WIRE_REQUIRED),
+	WIRE(TEXT, KeyValue, value, struct pod_env, value, 0),
+};
+
+static int read_env(const void *msg, const struct wire_path *path, struct arena *a, void *own, struct err *err)
+{
+	const struct pod_env *env = own;
+
+	if (strchr(env->key, '='))
+		return wire_wrong(path, "key", err, "%s has a = in it", env->key);
+	return 0;
+}
+
+static const struct wire_type env = WIRE_TYPE(key_value, struct pod_env, env_fields, .read = read_env);
+
+static const struct wire_field capability_fields[] = {
+	WIRE_LIST(STR_LIST, Capability, add_capabilities, struct pod_security, cap_add),
+	WIRE_LIST(STR_LIST, Capability, drop_capabilities, struct pod_security, cap_drop),
+	WIRE_LIST(STR_LIST, Capability, add_ambient_capabilities, struct pod_security, cap_ambient),
+};
+static const struct wire_type capability = WIRE_TYPE(capability, struct pod_security, capability_fields);
+
+static const struct wire_field security_fields[] = {
+	WIRE_FLAT(LinuxContainerSecurityContext, capabilities, 0, &capability),
+	SECURITY(BOOL, LinuxContainerSecurityContext, privileged, privileged),
+	WIRE_OF(MSG, LinuxContainerSecurityContext, namespace_options, struct pod_security, namespaces, 0,
+		&cri_namespaces),
+	WIRE_OF(OPT_MSG, LinuxContainerSecurityContext, selinux_options, struct pod_security, selinux, 0, &selinux),
+	SECURITY(BOX, LinuxContainerSecurityContext, run_as_user, run_as_user),
+	SECURITY(BOX, LinuxContainerSecurityContext, run_as_group, run_as_group),
+	SECURITY(STR, LinuxContainerSecurityContext, run_as_username, run_as_username),
+	SECURITY(BOOL, LinuxContainerSecurityContext, readonly_rootfs, readonly_rootfs),
+	WIRE_LIST(I64_LIST, LinuxContainerSecurityContext, supplemental_groups, struct pod_security,
+		  supplemental_groups),
+	SECURITY(BOOL, LinuxContainerSecurityContext, no_new_privs, no_new_privs),
+	WIRE_LIST(STR_LIST, LinuxContainerSecurityContext, masked_paths, struct pod_security, masked_paths),
+	WIRE_LIST(STR_LIST, LinuxContainerSecurityContext, readonly_paths, struct pod_security, readonly_paths),
+};
+
+static int read_security(const void *msg, const struct wire_path *path, struct arena *a, void *own, struct err *err)
+{
+	const Runtime__V1__LinuxContainerSecurityContext *ctx = msg;
+	struct pod_security *s = own;
+	int r;
+
+	s->supplemental_strict = ctx->supplemental_groups_policy ==
+				 RUNTIME__V1__SUPPLEMENTAL_GROUPS_POLICY__Strict;
+	r = read_profile(ctx->seccomp, ctx->seccomp_profile_path, "seccomp", path, a, &s->seccomp, err);
+	if (r < 0)
+		return r;
+	r = read_profile(ctx->apparmor, ctx->apparmor_profile, "apparmor", path, a, &s->apparmor, err);
+	if (r < 0)
+		return r;
+	return check_ids(s, path, err);
+}
+
+static const struct wire_type security =
+	WIRE_TYPE(linux_container_security_context, struct pod_security, security_fields, .read = read_security);
+
+static const struct wire_field container_linux_fields[] = {
+	WIRE_OF(MSG, LinuxContainerConfig, resources, struct pod_container_config, resources, 0, &cri_resources),
+	WIRE_OF(MSG, LinuxContainerConfig, security_context, struct pod_container_config, security, 0, &security),
+};
+static const struct wire_type container_linux =
+	WIRE_TYPE(linux_container_config, struct pod_container_config, container_linux_fields);
+
+static const struct wire_field container_metadata_fields[] = {
+	WIRE(STR, ContainerMetadata, name, struct pod_container_config, name, WIRE_REQUIRED),
+	WIRE(U32, ContainerMetadata, attempt, struct pod_container_config, attempt, 0),
+};
+static const struct wire_type container_metadata =
+	WIRE_TYPE(container_metadata, struct pod_container_config, container_metadata_fields);
+
+static const struct wire_field image_fields[] = {
+	WIRE(STR, ImageSpec, image, struct pod_container_config, image, WIRE_REQUIRED),
+	WIRE_LIST(MAP, ImageSpec, annotations, struct pod_container_config, image_annotations),
+	WIRE(STR, ImageSpec, user_specified_image, struct pod_container_config, user_image, 0),
+};
+static const struct wire_type image = WIRE_TYPE(image_spec, struct pod_container_config, image_fields);
+
+static const struct wire_field container_config_fields[] = {
+	WIRE_FLAT(ContainerConfig, metadata, WIRE_REQUIRED, &container_metadata),
+	WIRE_FLAT(ContainerConfig, image, WIRE_REQUIRED, &image),
+	WIRE_LIST(STR_LIST, ContainerConfig, command, struct pod_container_config, command),
+	WIRE_LIST(STR_LIST, ContainerConfig, args, struct pod_container_config, args),
+	WIRE(STR, ContainerConfig, working_dir, struct pod_container_config, working_dir, 0),
+	WIRE_LIST_OF(ContainerConfig, envs, struct pod_container_config, envs, &env),
+	WIRE_LIST_OF(ContainerConfig, mounts, struct pod_container_config, mounts, &cri_mount),
+	WIRE_LIST_OF(ContainerConfig, devices, struct pod_container_config, devices, &device),
+	WIRE_LIST(MAP, ContainerConfig, labels, struct pod_container_config, labels),
+	WIRE_LIST(MAP, ContainerConfig, annotations, struct pod_container_config, annotations),
+	WIRE(STR, ContainerConfig, log_path, struct pod_container_config, log_path, 0),
+	WIRE(BOOL, ContainerConfig, stdin, struct pod_container_config, stdin_open, 0),
+	WIRE(BOOL, ContainerConfig, stdin_once, struct pod_container_config, stdin_once, 0),
+	WIRE(BOOL, ContainerConfig, tty, struct pod_container_config, tty, 0),
+	WIRE_FLAT(ContainerConfig, linux, 0, &container_linux),
+};
+
+static int read_container_config(const void *msg, const struct wire_path *path, struct arena *a, void *own,
+				 struct err *err)
+{
+	const Runtime__V1__ContainerConfig *config = msg;
+	struct pod_container_config *c = own;
+
+	c->stop_signal = cri_signal_number(config->stop_signal);
+	if (c->stop_signal < 0)
+		return wire_wrong(path, "stop_signal", err, "%d is no Signal", config->stop_signal);
+	c->cdi_devices = arena_new(a, config->n_cdi_devices + 1, sizeof(char *));
+	c->n_cdi_devices = config->n_cdi_devices;
+	for (size_t i = 0; i < config->n_cdi_devices; i++)
+		c->cdi_devices[i] = config->cdi_devices[i]->name;
+	return 0;
+}
+
+const struct wire_type cri_container_config = WIRE_TYPE(container_config, struct pod_container_config,
+							container_config_fields, .read = read_container_config);

@@ -1,0 +1,70 @@
+/*
+ * cri — the Container Runtime Interface, runtime.v1: messages ↔ pod and image calls.
+ *
+ * The daemon's outermost room: 37 RPCs of RuntimeService and 6 of ImageService as one table
+ * (methods.c). A row says how its work runs:
+ *
+ *   inline     answered on the loop thread from memory: lists, status
+ *   operation  starts an operation of the pod room and answers when that is done; a client
+ *              that goes away leaves the operation running
+ *   worker     blocks (registry, disk, cgroup files): on a thread of its own
+ *
+ * and a row without a function answers UNIMPLEMENTED by its name.
+ *
+ *	cri_new(&settings, &cri);
+ *	cri_services(cri, &services, &n);
+ *	grpc_server_new(loop, fd, services, n, &server);
+ *	… event_loop_run …
+ *	grpc_server_free(server);  cri_wait_idle(cri) or the process ends;  cri_free(cri);
+ *
+ *   cri/call.h     one call from request to answer
+ *   cri/wire.h     tables between messages and structs;  cri/configs.h: those of the requests
+ *   cri/filter.h   which objects a list's filter means
+ *
+ * Requests are hostile as far as their shape goes (rpc bounds their size, the tables check each
+ * field); whoever may connect to the socket is root by design.
+ *
+ * Errors become gRPC statuses by their kind (err_kind_info); INVALID names the field as CRI
+ * spells it, NOT_FOUND the id as it was given.
+ */
+#pragma once
+
+#include "rpc/rpc.h"
+
+struct cni;
+struct image_table;
+struct pod_manager;
+struct store;
+struct cri;
+
+/* What the log gets, once for each call. */
+struct cri_answer {
+	const char *method;  /* "RunPodSandbox" */
+	const char *subject; /* what it was about: an id, a name; "" for nothing */
+	const char *result;  /* id of what was made; "" else */
+	bool changes;        /* the method changes something: worth a line even when it succeeds */
+	int code;            /* enum rpc_code */
+	const char *text;    /* why it failed; "" on success */
+	int64_t duration;    /* ns */
+};
+
+struct cri_settings {
+	struct event_loop *loop;
+	struct pod_manager *pods;
+	struct image_table *images;
+	struct store *store;
+	struct cni *cni;
+	const char *config;  /* JSON: what `crictl info` shows under "config"; must have "stateDir" */
+	void (*answered)(const struct cri_answer *answer, void *user); /* loop thread; may be NULL */
+	void *user;
+};
+
+/* Strings are borrowed for the life of the service. */
+void cri_new(const struct cri_settings *settings, struct cri **ret);
+/* No call may be open. */
+void cri_free(struct cri *cri);
+
+/* For grpc_server_new; they live as long as cri. */
+void cri_services(struct cri *cri, const struct grpc_service **ret, size_t *ret_n);
+/* Calls that have not ended, workers of clients long gone included. */
+size_t cri_open_calls(const struct cri *cri);

@@ -1,0 +1,71 @@
+/*
+ * Every RPC of runtime.v1, in the order of its definition: how its work runs and by which
+ * function. A row without a function answers UNIMPLEMENTED.
+ */
+#include "cri/call.h"
+
+#define ROW(name_, type_) \
+	.name = (name_), .request = &runtime__v1__##type_##_request__descriptor, \
+	.response = &runtime__v1__##type_##_response__descriptor
+#define ABSENT(name_, type_) { ROW(name_, type_) }
+#define STREAM(name_, type_) \
+	{ .name = (name_), .request = &runtime__v1__##type_##_request__descriptor, .stream = true }
+#define INLINE(name_, type_) { ROW(name_, type_), .fn = cri_##type_ }
+#define WORKER(name_, type_, changes_) \
+	{ ROW(name_, type_), .mode = CRI_WORKER, .fn = cri_##type_, .changes = (changes_) }
+#define OPERATION(name_, type_) { ROW(name_, type_), .mode = CRI_OPERATION, .fn = cri_##type_, .changes = true }
+#define OPERATION_WITH(name_, type_, changes_) \
+	{ ROW(name_, type_), .mode = CRI_OPERATION, .fn = cri_##type_, .finish = cri_##type_##_finish, \
+	  .changes = (changes_) }
+
+const struct cri_method cri_runtime_methods[] = {
+	INLINE("Version", version),
+	OPERATION_WITH("RunPodSandbox", run_pod_sandbox, true),
+	OPERATION("StopPodSandbox", stop_pod_sandbox),
+	OPERATION("RemovePodSandbox", remove_pod_sandbox),
+	INLINE("PodSandboxStatus", pod_sandbox_status),
+	INLINE("ListPodSandbox", list_pod_sandbox),
+	STREAM("StreamPodSandboxes", stream_pod_sandboxes),
+	OPERATION_WITH("CreateContainer", create_container, true),
+	OPERATION("StartContainer", start_container),
+	OPERATION("StopContainer", stop_container),
+	OPERATION("RemoveContainer", remove_container),
+	INLINE("ListContainers", list_containers),
+	STREAM("StreamContainers", stream_containers),
+	INLINE("ContainerStatus", container_status),
+	ABSENT("UpdateContainerResources", update_container_resources),
+	OPERATION("ReopenContainerLog", reopen_container_log),
+	OPERATION_WITH("ExecSync", exec_sync, false),
+	ABSENT("Exec", exec),
+	ABSENT("Attach", attach),
+	ABSENT("PortForward", port_forward),
+	WORKER("ContainerStats", container_stats, false),
+	WORKER("ListContainerStats", list_container_stats, false),
+	STREAM("StreamContainerStats", stream_container_stats),
+	WORKER("PodSandboxStats", pod_sandbox_stats, false),
+	WORKER("ListPodSandboxStats", list_pod_sandbox_stats, false),
+	STREAM("StreamPodSandboxStats", stream_pod_sandbox_stats),
+	INLINE("UpdateRuntimeConfig", update_runtime_config),
+	INLINE("Status", status),
+	ABSENT("CheckpointContainer", checkpoint_container),
+	ABSENT("CheckpointPod", checkpoint_pod),
+	ABSENT("RestorePod", restore_pod),
+	STREAM("GetContainerEvents", get_events),
+	ABSENT("ListMetricDescriptors", list_metric_descriptors),
+	ABSENT("ListPodSandboxMetrics", list_pod_sandbox_metrics),
+	STREAM("StreamPodSandboxMetrics", stream_pod_sandbox_metrics),
+	INLINE("RuntimeConfig", runtime_config),
+	ABSENT("UpdatePodSandboxResources", update_pod_sandbox_resources),
+};
+
+const struct cri_method cri_image_methods[] = {
+	INLINE("ListImages", list_images),
+	STREAM("StreamImages", stream_images),
+	INLINE("ImageStatus", image_status),
+	WORKER("PullImage", pull_image, true),
+	WORKER("RemoveImage", remove_image, true),
+	INLINE("ImageFsInfo", image_fs_info),
+};
+
+const size_t cri_n_runtime_methods = ARRAY_LEN(cri_runtime_methods);
+const size_t cri_n_image_methods = ARRAY_LEN(cri_image_methods);
