@@ -64,7 +64,7 @@ enum { CNI_CONF_MAX = 1 << 20, CNI_OUTPUT_MAX = 1 << 20, CNI_PLUGINS_IN_LIST_MAX
 #define CNI_BIN_DIRS "/opt/cni/bin", "/usr/lib/cni"
 #define CNI_DEFAULT_NETWORK "caisson"
 #define CNI_DEFAULT_BRIDGE "caisson0"
-#define CNI_DEFAULT_SUBNET "10.86.0.0/16"
+#define CNI_DEFAULT_SUBNET "10.88.0.0/16"
 
 /* All strings are copied. NULL and 0 give the default named behind. */
 struct cni_settings {
@@ -74,7 +74,7 @@ struct cni_settings {
 	unsigned plugins_max;        /* 8 */
 	/* the embedded default network; several daemons on one host need a bridge and a subnet each */
 	const char *data_dir;        /* host-local's leases; required: <root>/cni */
-	const char *bridge;          /* CNI_DEFAULT_BRIDGE; at most 15 characters */
+	const char *bridge;          /* CNI_DEFAULT_BRIDGE; at most 15 characters; "": no default network */
 	const char *subnet;          /* CNI_DEFAULT_SUBNET; IPv4 or IPv6, a.b.c.d/n */
 	uint32_t mtu;                /* 0: the plugin's choice */
 };

@@ -35,11 +35,15 @@ int cni_default_conf(const struct cni_settings *s, struct arena *a, char **ret, 
 	const char *subnet = s->subnet ? s->subnet : CNI_DEFAULT_SUBNET;
 	int family = subnet_family(subnet);
 
+	if (!*bridge) {
+		*ret = NULL;
+		return 0;
+	}
 	if (!str_is_id(bridge, IFNAMSIZ - 1))
 		return err_set(err, ERR_INVALID, "bridge \"%.60s\": no interface name (at most %d characters)", bridge,
 			       IFNAMSIZ - 1);
 	if (family < 0)
-		return err_set(err, ERR_INVALID, "subnet \"%.60s\": no network in the form 10.86.0.0/16", subnet);
+		return err_set(err, ERR_INVALID, "subnet \"%.60s\": no network in the form 10.88.0.0/16", subnet);
 	if (str_empty(s->data_dir) || s->data_dir[0] != '/')
 		return err_set(err, ERR_INVALID, "data directory of the default network: no absolute path");
 	/*
@@ -87,7 +91,7 @@ int cni_new(const struct cni_settings *settings, struct cni **ret, struct err *e
 	cni->conf_dir = arena_strdup(&cni->arena, settings->conf_dir ? settings->conf_dir : CNI_CONF_DIR);
 	cni->bridge = arena_strdup(&cni->arena, settings->bridge ? settings->bridge : CNI_DEFAULT_BRIDGE);
 	r = cni_default_conf(settings, &cni->arena, &cni->default_conf, err);
-	if (r == 0) {
+	if (r == 0 && cni->default_conf) {
 		r = cni_conf_read(cni->default_conf, strlen(cni->default_conf), &cni->arena, &parsed, err);
 		if (r < 0)
 			err_wrap(err, r, "embedded default network");
@@ -149,6 +153,8 @@ int cni_default_teardown(struct cni *cni, struct err *err)
 	struct ports ports = { 0 };
 	int r;
 
+	if (!cni->default_conf)
+		return 0;
 	r = cni_netlink_open(&nl);
 	if (r < 0)
 		return err_sys(err, r, "bridge %s: netlink", cni->bridge);

@@ -62,6 +62,10 @@ static void load(struct cni *cni, struct cni_net *net, int found)
 		err_sys(&net->broken, found, "network configuration directory %s", net->source);
 		return;
 	}
+	if (net->embedded && !cni->default_conf) {
+		err_set(&net->broken, ERR_UNAVAILABLE, "no network configuration in %s", cni->conf_dir);
+		return;
+	}
 	if (net->embedded)
 		r = buf_puts(&text, cni->default_conf);
 	else
@@ -169,7 +173,7 @@ int cni_net_check(struct cni *cni, const struct cni_net *net, const char **ret_r
 	char missing[256];
 
 	if (net->broken.kind != ERR_NONE) {
-		*ret_reason = "NetworkConfigInvalid";
+		*ret_reason = net->broken.kind == ERR_UNAVAILABLE ? "NetworkPluginNotReady" : "NetworkConfigInvalid";
 		if (err)
 			*err = net->broken;
 		return -EINVAL;

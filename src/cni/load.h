@@ -19,7 +19,7 @@ struct cni_net {
 struct cni {
 	char *conf_dir, *bridge;
 	struct cni_bin_dirs bins;
-	char *default_conf;  /* JSON of the embedded default */
+	char *default_conf;  /* JSON of the embedded default, NULL if none is wanted */
 	struct cni_slots slots;
 	pthread_mutex_t lock; /* guards net; never held across anything that blocks */
 	struct cni_net *net;

@@ -116,6 +116,22 @@ static void test_status_says_what_is_missing_and_follows_the_directory(void **st
 	assert_string_equal(st.network, "b");
 }
 
+static void test_without_a_default_an_empty_directory_is_said(void **state)
+{
+	struct fixture *f = *state;
+	struct cni_settings s = { .conf_dir = f->conf, .bridge = "" };
+	struct cni_status st;
+	struct cni *bare;
+
+	assert_int_equal(cni_new(&s, &bare, NULL), 0);
+	cni_status(bare, &st);
+	assert_false(st.ready);
+	assert_string_equal(st.reason, "NetworkPluginNotReady");
+	assert_non_null(strstr(st.message, f->conf));
+	assert_int_equal(cni_default_teardown(bare, NULL), 0);
+	cni_free(bare);
+}
+
 static struct cni_pod pod(void)
 {
 	return (struct cni_pod){ .id = "abc", .netns = "/nowhere/netns", .name = "web", .ns = "default", .uid = "u" };
@@ -305,6 +321,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_plugin_that_fails_is_named, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_del_goes_on_and_says_the_first_failure, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pod_names_cannot_forge_arguments, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_without_a_default_an_empty_directory_is_said, setup, teardown),
 		cmocka_unit_test(test_settings_are_checked),
 	};
 

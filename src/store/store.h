@@ -54,9 +54,9 @@ struct store_options {
 /*
  * Opens or makes the store below root (made with 0700 when missing; its parents too).
  * `note`, if given, gets text for the log about what was found damaged and set aside, and
- * stays empty otherwise: a damaged meta.db is renamed to meta.db.damaged-<time>, and the
- * layers and snapshots that it named stay where they are, since running containers may
- * stand on them. A meta.db written by a newer Caisson is refused (UNSUPPORTED) and
+ * stays empty otherwise: a damaged meta.db moves, with the layers, snapshots and blobs that
+ * it named, to damaged-<time>/ (running containers go on, their mounts hold what they need),
+ * and an empty one begins. A meta.db written by a newer Caisson is refused (UNSUPPORTED) and
  * untouched. options NULL: defaults.
  */
 int store_open(const char *root, const struct store_options *options, struct store **ret, struct buf *note,
@@ -135,7 +135,7 @@ int store_usage(struct store *s, uint64_t *ret_bytes, uint64_t *ret_inodes, stru
 
 /* ---- what follows is for the image room ---- */
 
-/* Holds what a pull found or made until its image is published. One thread at a time. */
+/* Holds what a pull found or made until its image is published. Any thread. */
 struct store_lease;
 struct store_lease *store_lease_new(struct store *s);
 /* Lets go: layers and blobs that nothing refers to are removed. NULL is fine. */

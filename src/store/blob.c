@@ -1,0 +1,78 @@
+/*
+ * Blobs by digest. A file in blobs/sha256 is complete once it has its name; it counts only
+ * when meta.db names it too, which happens when an image is published after the sync.
+ */
+#include "store/inner.h"
+#include "sys/sys.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+const char *blob_name(const char *digest)
+{
+	const char *hex = str_skip_prefix(digest, "sha256:");
+
+	return hex && strspn(hex, "0123456789abcdef") == 64 && !hex[64] ? hex : "";
+}
+
+static int check(const char *digest, struct err *err)
+{
+	return *blob_name(digest) ? 0 : err_set(err, ERR_INVALID, "blob \"%.80s\": not a sha256 digest", digest);
+}
+
+/* 1 when the file was there already. From here on the lease keeps it. */
+static int hold_blob(struct store_lease *l, const char *digest)
+{
+	struct store *s = l->store;
+
+	WITH_LOCK(s);
+	l->blobs = mem_grow(l->blobs, l->n_blobs + 1, sizeof(*l->blobs));
+	snprintf(l->blobs[l->n_blobs++], sizeof(*l->blobs), "%s", digest);
+	return faccessat(s->blobs_fd, blob_name(digest), F_OK, 0) == 0;
+}
+
+int store_blob_put(struct store_lease *l, const char *digest, const void *data, size_t len, struct err *err)
+{
+	struct store *s = l->store;
+	int r = check(digest, err);
+
+	if (r < 0 || hold_blob(l, digest))
+		return r;
+	r = sys_file_replace(s->blobs_fd, blob_name(digest), data, len, 0600, false);
+	return r < 0 ? err_sys(err, r, "write blob %s", digest) : 0;
+}
+
+int store_blob_get(struct store *s, const char *digest, struct buf *out, struct err *err)
+{
+	int r = check(digest, err);
+
+	if (r < 0)
+		return r;
+	r = sys_file_read(s->blobs_fd, blob_name(digest), out->max, out);
+	return r < 0 ? err_sys(err, r, "blob %s", digest) : 0;
+}
+
+int store_blob_stage(struct store *s, int *ret_fd, struct err *err)
+{
+	int fd = openat(s->blobs_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_sys(err, errno, "make a file in %s/blobs", s->root);
+	*ret_fd = fd;
+	return 0;
+}
+
+int store_blob_commit(struct store_lease *l, const char *digest, int fd, struct err *err)
+{
+	struct store *s = l->store;
+	char path[SYS_FD_PATH_MAX];
+	int r = check(digest, err);
+
+	if (r < 0 || hold_blob(l, digest))
+		return r;
+	if (linkat(AT_FDCWD, sys_fd_path(fd, path), s->blobs_fd, blob_name(digest), AT_SYMLINK_FOLLOW) < 0 &&
+	    errno != EEXIST)
+		return err_sys(err, errno, "name blob %s", digest);
+	return 0;
+}

@@ -1,0 +1,182 @@
+/*
+ * Images: publish, names, removal. Each is one transaction. Publishing syncs the file system
+ * once before it names anything; removing unnames first and moves the data afterwards.
+ */
+#include "store/inner.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+static int image_exists(struct store *s, const char *id, struct err *err)
+{
+	sqlite3_stmt *stmt;
+	int r = db_get(s, err, &stmt, "SELECT 1 FROM image WHERE id = ?", "s", id);
+
+	if (r > 0)
+		db_reset(stmt);
+	return r;
+}
+
+/* The number of the published layer with that key; names the staged one when there is none. */
+static int publish_layer(struct store *s, const struct store_layer *layer, int64_t *ret_id, struct err *err)
+{
+	sqlite3_stmt *stmt;
+	int r = db_get(s, err, &stmt, "SELECT id FROM layer WHERE key = ?", "s", layer->key);
+
+	if (r < 0)
+		return r;
+	if (r > 0) {
+		*ret_id = sqlite3_column_int64(stmt, 0);
+		db_reset(stmt);
+		return 0;
+	}
+	*ret_id = layer->id;
+	return db_run(s, err, "INSERT INTO layer(id, key, diff_id, digest, size, bytes, inodes) VALUES(?, ?, ?, ?, ?, ?, ?)",
+		      "isssiii", layer->id, layer->key, layer->diff_id, layer->digest, (int64_t)layer->size,
+		      (int64_t)layer->bytes, (int64_t)layer->inodes);
+}
+
+static int publish_blob(struct store *s, const char *image, const char *digest, struct err *err)
+{
+	struct stat st;
+	int r;
+
+	if (fstatat(s->blobs_fd, blob_name(digest), &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_sys(err, errno, "blob %s", digest);
+	r = db_run(s, err, "INSERT OR IGNORE INTO blob(digest, size) VALUES(?, ?)", "si", digest, (int64_t)st.st_size);
+	if (r < 0)
+		return r;
+	return db_run(s, err, "INSERT OR IGNORE INTO image_blob(image, digest) VALUES(?, ?)", "ss", image, digest);
+}
+
+static int publish_rows(struct store *s, const struct store_image *image, const char *const *refs, size_t n_refs,
+			struct err *err)
+{
+	int r = image_exists(s, image->id, err);
+
+	if (r == 0)
+		for (size_t i = 0; i < image->n_layers; i++) {
+			int64_t id;
+
+			r = publish_layer(s, &image->layers[i], &id, err);
+			if (r == 0)
+				r = db_run(s, err, "INSERT INTO image_layer(image, position, layer) VALUES(?, ?, ?)", "sii",
+					   image->id, (int64_t)i, id);
+			if (r < 0)
+				return r;
+		}
+	if (r < 0)
+		return r;
+	r = db_run(s, err,
+		   "INSERT INTO image(id, doc) VALUES(?, ?) ON CONFLICT(id) DO UPDATE SET doc = excluded.doc", "ss",
+		   image->id, image->doc);
+	for (size_t i = 0; r == 0 && i < image->n_blobs; i++)
+		r = publish_blob(s, image->id, image->blobs[i], err);
+	for (size_t i = 0; r == 0 && i < n_refs; i++)
+		r = db_run(s, err, "INSERT OR REPLACE INTO ref(name, image) VALUES(?, ?)", "ss", refs[i], image->id);
+	return r;
+}
+
+int store_image_publish(struct store_lease *l, const struct store_image *image, const char *const *refs,
+			size_t n_refs, struct err *err)
+{
+	struct store *s = l->store;
+	int r;
+
+	if (syncfs(s->root_fd) < 0)
+		return err_sys(err, errno, "sync %s", s->root);
+	WITH_LOCK(s);
+	r = db_begin(s, err);
+	if (r < 0)
+		return r;
+	return db_end(s, publish_rows(s, image, refs, n_refs, err), err);
+}
+
+int store_ref_set(struct store *s, const char *ref, const char *image_id, struct err *err)
+{
+	int r;
+
+	WITH_LOCK(s);
+	r = image_exists(s, image_id, err);
+	if (r <= 0)
+		return r < 0 ? r : err_sysk(err, ERR_NOT_FOUND, ENOENT, "image %s", image_id);
+	return db_run(s, err, "INSERT OR REPLACE INTO ref(name, image) VALUES(?, ?)", "ss", ref, image_id);
+}
+
+int store_ref_remove(struct store *s, const char *ref, struct err *err)
+{
+	WITH_LOCK(s);
+	return db_run(s, err, "DELETE FROM ref WHERE name = ?", "s", ref);
+}
+
+static int remove_rows(struct store *s, const char *id, struct garbage *g, struct err *err)
+{
+	int r;
+
+	if ((r = db_run(s, err, "DELETE FROM ref WHERE image = ?", "s", id)) < 0 ||
+	    (r = db_run(s, err, "DELETE FROM image_layer WHERE image = ?", "s", id)) < 0 ||
+	    (r = db_run(s, err, "DELETE FROM image_blob WHERE image = ?", "s", id)) < 0 ||
+	    (r = db_run(s, err, "DELETE FROM image WHERE id = ?", "s", id)) < 0)
+		return r;
+	return garbage_collect(s, g, err);
+}
+
+int store_image_remove(struct store *s, const char *id, struct err *err)
+{
+	CLEANUP(garbage_done) struct garbage g = GARBAGE_INIT;
+	int r;
+
+	{
+		WITH_LOCK(s);
+		r = db_begin(s, err);
+		if (r < 0)
+			return r;
+		r = db_end(s, remove_rows(s, id, &g, err), err);
+	}
+	return r < 0 ? r : garbage_discard(s, &g, err);
+}
+
+struct row {
+	char *id, *doc, **refs;
+	size_t n_refs;
+};
+
+static int read_rows(struct store *s, struct arena *a, struct row **ret, size_t *ret_n, struct err *err)
+{
+	sqlite3_stmt *stmt;
+	int r;
+
+	WITH_LOCK(s);
+	r = db_get(s, err, &stmt, "SELECT id, doc FROM image ORDER BY num", "");
+	for (; r > 0; r = db_next(s, stmt, err)) {
+		if ((*ret_n & (*ret_n - 1)) == 0)
+			*ret = mem_grow(*ret, *ret_n ? 2 * *ret_n : 1, sizeof(**ret));
+		(*ret)[(*ret_n)++] = (struct row){ arena_strdup(a, db_text(stmt, 0)), arena_strdup(a, db_text(stmt, 1)), NULL, 0 };
+	}
+	for (size_t i = 0; r == 0 && i < *ret_n; i++) {
+		struct row *row = &(*ret)[i];
+
+		r = db_get(s, err, &stmt, "SELECT name FROM ref WHERE image = ? ORDER BY name", "s", row->id);
+		for (; r > 0; r = db_next(s, stmt, err)) {
+			row->refs = mem_grow(row->refs, row->n_refs + 1, sizeof(*row->refs));
+			row->refs[row->n_refs++] = arena_strdup(a, db_text(stmt, 0));
+		}
+	}
+	return r;
+}
+
+int store_image_list(struct store *s, store_image_fn fn, void *user, struct err *err)
+{
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	autofree struct row *rows = NULL;
+	size_t n = 0;
+	int r = read_rows(s, &a, &rows, &n, err);
+
+	for (size_t i = 0; i < n; i++) {
+		if (r >= 0)
+			r = fn(rows[i].id, rows[i].doc, rows[i].refs, rows[i].n_refs, user);
+		free(rows[i].refs);
+	}
+	return r < 0 ? r : 0;
+}

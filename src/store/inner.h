@@ -1,0 +1,105 @@
+/*
+ * What the files of the store share and nobody else sees.
+ *
+ * One lock, s->mutex, guards the connection, the leases and the trash; it is held for
+ * rows and renames, never while a tree is written, synced or deleted.
+ */
+#pragma once
+
+#include "store/store.h"
+
+#include <pthread.h>
+#include <sqlite3.h>
+
+enum { STATEMENTS_MAX = 64 };
+
+struct store {
+	char *root;
+	struct store_options options;
+	int root_fd, lock_fd, layers_fd, blobs_fd, snapshots_fd, trash_fd;
+	pthread_mutex_t mutex;
+	sqlite3 *db;
+	struct {
+		const char *sql; /* by address: all SQL is string literals */
+		sqlite3_stmt *stmt;
+	} statements[STATEMENTS_MAX];
+	size_t n_statements;
+	int64_t next_layer;
+	struct list leases;
+	/* trash.c */
+	pthread_cond_t trash_cond;
+	bool trash_running, trash_wanted, closing;
+	uint64_t trash_counter;
+};
+
+struct store_lease {
+	struct store *store;
+	struct list link;
+	int64_t *layers;
+	size_t n_layers;
+	char (*blobs)[STORE_DIGEST_MAX];
+	size_t n_blobs;
+};
+
+static inline void unlock_ptr(pthread_mutex_t **m)
+{
+	pthread_mutex_unlock(*m);
+}
+
+static inline pthread_mutex_t *lock(pthread_mutex_t *m)
+{
+	pthread_mutex_lock(m);
+	return m;
+}
+
+/* Holds the mutex until the end of the block. */
+#define WITH_LOCK(s) \
+	CLEANUP(unlock_ptr) __attribute__((unused)) pthread_mutex_t *held = lock(&(s)->mutex)
+
+/*
+ * db.c: statements under the lock. types: "s" const char *, "i" int64_t, one for each "?".
+ * db_get leaves the statement on its first row (1) or reset (0); db_next goes on. The
+ * statement is borrowed and must be run to its end or given to db_reset.
+ */
+int db_open(struct store *s, const char *path, bool *ret_damaged, struct err *err);
+void db_close(struct store *s);
+int db_run(struct store *s, struct err *err, const char *sql, const char *types, ...);
+int db_get(struct store *s, struct err *err, sqlite3_stmt **ret, const char *sql, const char *types, ...);
+int db_next(struct store *s, sqlite3_stmt *stmt, struct err *err);
+void db_reset(sqlite3_stmt *stmt);
+/* Column as text that is never NULL, borrowed until the next step. */
+const char *db_text(sqlite3_stmt *stmt, int column);
+int db_begin(struct store *s, struct err *err);
+/* Commits when r is 0, rolls back else; returns r or the failure of the commit. */
+int db_end(struct store *s, int r, struct err *err);
+/* What was committed survives a power loss once this returned. Not under the lock. */
+int db_make_durable(struct store *s, struct err *err);
+
+/* What a transaction found unreferenced and unnamed: to be moved to the trash after it. */
+struct garbage {
+	int64_t *layers;
+	size_t n_layers;
+	char (*blobs)[STORE_DIGEST_MAX];
+	size_t n_blobs;
+};
+#define GARBAGE_INIT { NULL, 0, NULL, 0 }
+void garbage_done(struct garbage *g);
+/* Inside a transaction: unnames layers and blobs that nothing refers to and no lease holds. */
+int garbage_collect(struct store *s, struct garbage *g, struct err *err);
+/* After the commit, without the lock: makes the commit durable, then moves the data away. */
+int garbage_discard(struct store *s, const struct garbage *g, struct err *err);
+
+/* trash.c: moves dirfd/name away for later deletion; a missing one is fine. Any time. */
+int trash_put(struct store *s, int dirfd, const char *name);
+int trash_put_locked(struct store *s, int dirfd, const char *name); /* under the lock */
+void trash_start(struct store *s);
+void trash_stop(struct store *s);
+
+/* layer.c, under the lock */
+bool lease_holds_layer(const struct store *s, int64_t id);
+bool lease_holds_blob(const struct store *s, const char *digest);
+
+enum { LAYER_NAME_MAX = 24 };
+char *layer_name(int64_t id, char out[LAYER_NAME_MAX]);
+/* blob.c: the file's name, "" for what is no digest. */
+const char *blob_name(const char *digest);
