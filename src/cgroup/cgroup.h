@@ -202,6 +202,7 @@ enum {
 	CGROUP_WRITE_OPTIONAL = 1,    /* a missing file or controller is no error */
 	CGROUP_WRITE_KEEP_QUOTA = 2,  /* cpu.max with a period only: the quota is read first */
 	CGROUP_WRITE_MISSING_OK = 4,  /* the file may lack where the kernel was built without it */
+	CGROUP_WRITE_OR_NEXT = 8,     /* a missing file: the next write instead; done: skip that */
 };
 
 struct cgroup_plan {

@@ -1,0 +1,122 @@
+/*
+ * Reading the kernel's statistics files: small texts into fixed arrays, no allocation.
+ */
+#include "cgroup/driver.h"
+
+#include "sys/sys.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+
+/* Lines of "key value"; a later line of the same key wins. text is cut up. */
+void cgroup_text_keys(char *text, const struct cgroup_key *keys, size_t n, void *out)
+{
+	for (char *line = text, *next; line && *line; line = next) {
+		char *space;
+
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		space = strchr(line, ' ');
+		if (!space)
+			continue;
+		*space = '\0';
+		for (size_t i = 0; i < n; i++) {
+			if (strcmp(line, keys[i].key) == 0) {
+				*(uint64_t *)((char *)out + keys[i].offset) =
+					strtoull(space + 1, NULL, 10) * (keys[i].times ? keys[i].times : 1);
+				break;
+			}
+		}
+	}
+}
+
+int cgroup_text_number(int dir, const char *file, uint64_t *ret)
+{
+	char text[64];
+	ssize_t n = sys_file_read_text(dir, file, text, sizeof(text));
+	uint64_t v;
+
+	if (n < 0)
+		return (int)n;
+	if (str_eq(text, "max") || str_eq(text, "-1")) {
+		*ret = UINT64_MAX;
+		return 0;
+	}
+	if (str_to_u64(text, 10, &v) < 0)
+		return -EIO;
+	/* v1's "no limit" is the largest page-aligned int64_t, 4 KiB to 64 KiB pages */
+	*ret = v >= (uint64_t)INT64_MAX - 65535 ? UINT64_MAX : v;
+	return 0;
+}
+
+static void psi_line(const char *text, double *avg10, double *avg60, double *avg300, uint64_t *total)
+{
+	if (text)
+		sscanf(text + 5, "avg10=%lf avg60=%lf avg300=%lf total=%" SCNu64, avg10, avg60, avg300, total);
+}
+
+int cgroup_text_psi(int dir, const char *file, struct cgroup_psi *ret)
+{
+	char text[512];
+	ssize_t n = sys_file_read_text(dir, file, text, sizeof(text));
+
+	if (n < 0)
+		return (int)n;
+	psi_line(strstr(text, "some "), &ret->some_avg10, &ret->some_avg60, &ret->some_avg300, &ret->some_total_usec);
+	psi_line(strstr(text, "full "), &ret->full_avg10, &ret->full_avg60, &ret->full_avg300, &ret->full_total_usec);
+	return 0;
+}
+
+struct cgroup_io_stats *cgroup_text_io(struct cgroup_stats *st, unsigned major, unsigned minor)
+{
+	struct cgroup_io_stats *io;
+
+	for (size_t i = 0; i < st->n_io; i++)
+		if (st->io[i].major == major && st->io[i].minor == minor)
+			return &st->io[i];
+	if (st->n_io == CGROUP_IO_DEVICES_MAX)
+		return NULL;
+	io = &st->io[st->n_io++];
+	*io = (struct cgroup_io_stats){ .major = major, .minor = minor };
+	return io;
+}
+
+static char page_sizes[CGROUP_PAGE_SIZES_MAX][16];
+static size_t n_page_sizes;
+
+static void read_page_sizes(void)
+{
+	DIR *dir = opendir("/sys/kernel/mm/hugepages");
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir)) && n_page_sizes < CGROUP_PAGE_SIZES_MAX) {
+		const char *digits = str_skip_prefix(e->d_name, "hugepages-");
+		uint64_t kb = digits ? strtoull(digits, NULL, 10) : 0;
+		char *out = page_sizes[n_page_sizes];
+
+		if (!kb)
+			continue;
+		if (kb % (1024 * 1024) == 0)
+			snprintf(out, 16, "%" PRIu64 "GB", kb / (1024 * 1024));
+		else if (kb % 1024 == 0)
+			snprintf(out, 16, "%" PRIu64 "MB", kb / 1024);
+		else
+			snprintf(out, 16, "%" PRIu64 "KB", kb);
+		n_page_sizes++;
+	}
+	if (dir)
+		closedir(dir);
+}
+
+size_t cgroup_page_sizes(const char (**ret)[16])
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, read_page_sizes);
+	*ret = (const char (*)[16])page_sizes;
+	return n_page_sizes;
+}
