@@ -28,7 +28,7 @@ struct config_cni {
 	char *conf_dir;
 	char **bin_dirs;
 	size_t n_bin_dirs;
-	char *default_bridge;  /* the network that serves where conf_dir has none */
+	char *default_bridge;  /* the network that serves where conf_dir has none; "": none */
 	char *default_subnet;
 	uint32_t plugins_max;  /* at once, in the whole daemon */
 	int64_t timeout;       /* ns, of one plugin chain */
@@ -51,7 +51,8 @@ struct config_pods {
 };
 
 struct config {
-	char *root, *state, *address;
+	char *root, *state;
+	char *address;         /* "": caisson.sock in the state directory, wherever that ends up to be */
 	int log_level;         /* enum log_level */
 	char *shim_binary, *pause_binary; /* "": found beside the daemon */
 	struct config_cni cni;

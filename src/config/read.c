@@ -307,8 +307,6 @@ int config_read(const char *name, const void *text, size_t len, struct arena *a,
 		return e;
 	if (!*config.root || !*config.state)
 		return err_set(err, ERR_INVALID, "%s: root and state may not be empty", name);
-	if (!*config.address)
-		config.address = arena_printf(a, "%s/caisson.sock", config.state);
 	*ret = config;
 	return 0;
 }

@@ -16,7 +16,7 @@ static const struct config_key cni_keys[] = {
 	KEY(struct config_cni, conf_dir, PATH, "/etc/cni/net.d"),
 	KEY_LIST(struct config_cni, bin_dirs, PATH_LIST, "/opt/cni/bin /usr/lib/cni"),
 	KEY(struct config_cni, default_bridge, STR, "caisson0"),
-	KEY(struct config_cni, default_subnet, STR, "10.86.0.0/16"),
+	KEY(struct config_cni, default_subnet, STR, "10.88.0.0/16"),
 	KEY(struct config_cni, plugins_max, COUNT, "8"),
 	KEY(struct config_cni, timeout, DURATION, "60s"),
 };

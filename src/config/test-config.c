@@ -23,7 +23,7 @@ static void an_empty_file_gives_the_defaults(void **state)
 
 		assert_int_equal(read_text(texts[i], &a, &c, &err), 0);
 		assert_string_equal(c.root, "/var/lib/caisson");
-		assert_string_equal(c.address, "/run/caisson/caisson.sock");
+		assert_string_equal(c.address, "");
 		assert_int_equal(c.log_level, LOG_INFO);
 		assert_int_equal(c.cni.n_bin_dirs, 2);
 		assert_string_equal(c.cni.bin_dirs[1], "/usr/lib/cni");
@@ -48,7 +48,7 @@ static void every_kind_of_value_is_read(void **state)
 				   "  pinned: [a, 'b:1']\n",
 				   &a, &c, &err),
 			 0);
-	assert_string_equal(c.address, "/run/x/caisson.sock");
+	assert_string_equal(c.state, "/run/x");
 	assert_int_equal(c.log_level, LOG_DEBUG);
 	assert_int_equal(c.cni.timeout, 1500 * NSEC_PER_MSEC);
 	assert_int_equal(c.cni.n_bin_dirs, 1);
