@@ -121,21 +121,26 @@ static void on_cancel(void *user)
 
 /* ---- dispatch ---- */
 
-static const struct cri_method *find_method(const char *name)
+/* The path is the one that rpc matched: both parts of it are in the table. */
+static const struct cri_method *find_method(const struct grpc_call *grpc)
 {
-	for (size_t i = 0; i < cri_n_runtime_methods; i++)
-		if (str_eq(cri_runtime_methods[i].name, name))
-			return &cri_runtime_methods[i];
-	for (size_t i = 0; i < cri_n_image_methods; i++)
-		if (str_eq(cri_image_methods[i].name, name))
-			return &cri_image_methods[i];
+	const char *path = grpc_call_path(grpc), *name = grpc_call_method(grpc);
+
+	for (size_t i = 0; i < CRI_SERVICES; i++) {
+		const struct cri_service *s = &cri_services_table[i];
+		const char *rest = str_skip_prefix(path + 1, s->name);
+
+		for (size_t j = 0; rest && *rest == '/' && j < s->n_methods; j++)
+			if (str_eq(s->methods[j].name, name))
+				return &s->methods[j];
+	}
 	abort();
 }
 
 static void dispatch(struct grpc_call *grpc, const void *request, void *user)
 {
 	struct cri *cri = user;
-	const struct cri_method *method = find_method(grpc_call_method(grpc));
+	const struct cri_method *method = find_method(grpc);
 	struct cri_call *c;
 	int r;
 
@@ -181,12 +186,12 @@ void cri_new(const struct cri_settings *settings, struct cri **ret)
 
 	cri->settings = *settings;
 	cri->samples = cri_samples_new();
-	cri->runtime_methods = make_methods(cri_runtime_methods, cri_n_runtime_methods);
-	cri->image_methods = make_methods(cri_image_methods, cri_n_image_methods);
-	cri->services[0] = (struct grpc_service){ "runtime.v1.RuntimeService", cri->runtime_methods,
-						  cri_n_runtime_methods, cri };
-	cri->services[1] = (struct grpc_service){ "runtime.v1.ImageService", cri->image_methods,
-						  cri_n_image_methods, cri };
+	for (size_t i = 0; i < CRI_SERVICES; i++) {
+		const struct cri_service *s = &cri_services_table[i];
+
+		cri->methods[i] = make_methods(s->methods, s->n_methods);
+		cri->services[i] = (struct grpc_service){ s->name, cri->methods[i], s->n_methods, cri };
+	}
 	*ret = cri;
 }
 
@@ -196,8 +201,8 @@ void cri_free(struct cri *cri)
 		return;
 	assert(!cri->open_calls);
 	cri_samples_free(cri->samples);
-	free(cri->runtime_methods);
-	free(cri->image_methods);
+	for (size_t i = 0; i < CRI_SERVICES; i++)
+		free(cri->methods[i]);
 	free(cri);
 }
 

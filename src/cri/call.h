@@ -33,16 +33,22 @@ struct cri_method {
 	bool changes, stream;
 };
 
-/* methods.c; runtime first, then image */
-extern const struct cri_method cri_runtime_methods[], cri_image_methods[];
-extern const size_t cri_n_runtime_methods, cri_n_image_methods;
+/* methods.c */
+struct cri_service {
+	const char *name; /* "runtime.v1.RuntimeService" */
+	const struct cri_method *methods;
+	size_t n_methods;
+};
+
+enum { CRI_SERVICES = 3 };
+extern const struct cri_service cri_services_table[CRI_SERVICES];
 
 struct cri_samples;
 
 struct cri {
 	struct cri_settings settings;
-	struct grpc_method *runtime_methods, *image_methods;
-	struct grpc_service services[2];
+	struct grpc_method *methods[CRI_SERVICES];
+	struct grpc_service services[CRI_SERVICES];
 	struct cri_samples *samples; /* stats.c */
 	size_t open_calls;
 };
@@ -118,6 +124,7 @@ CRI_METHOD(image_status);
 CRI_METHOD(pull_image);
 CRI_METHOD(remove_image);
 CRI_METHOD(image_fs_info);
+CRI_METHOD(import);
 
 /* info.c: JSON for verbose answers, in the arena. Under pod_lock. */
 const char *cri_pod_info(struct cri_call *c, const struct pod_sandbox *pod);

@@ -2,7 +2,7 @@
  * cri — the Container Runtime Interface, runtime.v1: messages ↔ pod and image calls.
  *
  * The daemon's outermost room: 37 RPCs of RuntimeService and 6 of ImageService as one table
- * (methods.c). A row says how its work runs:
+ * (methods.c), and caisson.v1.Images, which has what CRI lacks. A row says how its work runs:
  *
  *   inline     answered on the loop thread from memory: lists, status
  *   operation  starts an operation of the pod room and answers when that is done; a client

@@ -1,8 +1,10 @@
 /*
- * Every RPC of runtime.v1, in the order of its definition: how its work runs and by which
- * function. A row without a function answers UNIMPLEMENTED.
+ * Every RPC of runtime.v1, in the order of its definition, and the daemon's own: how its work
+ * runs and by which function. A row without a function answers UNIMPLEMENTED.
  */
 #include "cri/call.h"
+
+#include "caisson.pb-c.h"
 
 #define ROW(name_, type_) \
 	.name = (name_), .request = &runtime__v1__##type_##_request__descriptor, \
@@ -18,7 +20,7 @@
 	{ ROW(name_, type_), .mode = CRI_OPERATION, .fn = cri_##type_, .finish = cri_##type_##_finish, \
 	  .changes = (changes_) }
 
-const struct cri_method cri_runtime_methods[] = {
+static const struct cri_method runtime_methods[] = {
 	INLINE("Version", version),
 	OPERATION_WITH("RunPodSandbox", run_pod_sandbox, true),
 	OPERATION("StopPodSandbox", stop_pod_sandbox),
@@ -58,7 +60,7 @@ const struct cri_method cri_runtime_methods[] = {
 	ABSENT("UpdatePodSandboxResources", update_pod_sandbox_resources),
 };
 
-const struct cri_method cri_image_methods[] = {
+static const struct cri_method image_methods[] = {
 	INLINE("ListImages", list_images),
 	STREAM("StreamImages", stream_images),
 	INLINE("ImageStatus", image_status),
@@ -67,5 +69,13 @@ const struct cri_method cri_image_methods[] = {
 	INLINE("ImageFsInfo", image_fs_info),
 };
 
-const size_t cri_n_runtime_methods = ARRAY_LEN(cri_runtime_methods);
-const size_t cri_n_image_methods = ARRAY_LEN(cri_image_methods);
+static const struct cri_method own_image_methods[] = {
+	{ .name = "Import", .request = &caisson__v1__import_request__descriptor, .mode = CRI_WORKER, .fn = cri_import,
+	  .changes = true },
+};
+
+const struct cri_service cri_services_table[CRI_SERVICES] = {
+	{ "runtime.v1.RuntimeService", runtime_methods, ARRAY_LEN(runtime_methods) },
+	{ "runtime.v1.ImageService", image_methods, ARRAY_LEN(image_methods) },
+	{ "caisson.v1.Images", own_image_methods, ARRAY_LEN(own_image_methods) },
+};
