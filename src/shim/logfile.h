@@ -1,0 +1,41 @@
+/*
+ * CRI log files: what a container writes goes from its pipes (or its terminal) to a file.
+ *
+ * Both streams of a container share one file. Nothing is lost: while the file cannot be
+ * written (disk full, quota, I/O error) the streams are not read, so that the container
+ * waits in write(2), and the write is tried again, from 50 ms up to every second. Other
+ * containers of the pod go on.
+ *
+ * The path is the kubelet's: an absolute name below its log directory, which root owns.
+ * Missing directories are made (0755). The last component is not followed when it is a
+ * symbolic link, and must be a regular file: nothing legitimate puts anything else there,
+ * and a container that got the log directory as a volume must not choose what root appends to.
+ *
+ * Loop thread.
+ */
+#pragma once
+
+#include "shim/server.h"
+
+struct logfile;
+
+int logfile_open(struct shim *s, const char *path, struct logfile **ret, struct err *err);
+/* Reads what is left only as far as it is in the pipes; what the disk does not take is dropped. */
+void logfile_free(struct logfile *f);
+
+/* One more stream, "stdout" or "stderr", at most two; takes fd. name is borrowed. */
+int logfile_add(struct logfile *f, const char *name, int fd, struct err *err);
+
+/*
+ * After the file was renamed: what comes from now on goes to a new file of that name. A line
+ * of which a part is in the old file already is finished there first. On an error the
+ * old file stays in use.
+ */
+int logfile_reopen(struct logfile *f, struct err *err);
+
+/*
+ * Takes in all that the writers have written up to now. True when it is all in the file;
+ * false when the disk does not take it: call again later.
+ */
+bool logfile_drain(struct logfile *f);
+

@@ -1,0 +1,50 @@
+/*
+ * The three streams of one process, as CreateTaskRequest and ExecProcessRequest name them:
+ *
+ *   ""             /dev/null
+ *   /path          a FIFO: the process gets it directly, nothing is copied; or else a file
+ *   file:///path   a file, appended to
+ *   cri:///path    output only: a CRI log file (logfile.h); both outputs may name the same one
+ *
+ * FIFOs. The shim keeps an end of each open, so that a client that comes, goes and comes again
+ * breaks nothing: a write end of stdin (until stdio_close_in), read ends of the outputs.
+ *
+ * With a terminal the runtime makes the pty inside the container's own devpts and sends its
+ * master, which stays here: output goes to stdout's FIFO or log, stdin's FIFO goes to it.
+ *
+ *	stdio_init → stdio_open → job_start(…, &io->job) → stdio_started or stdio_done
+ *	… the process exits: stdio_drain until true … stdio_done
+ *
+ * Loop thread. Paths come from whoever drives the shim and is trusted with them.
+ */
+#pragma once
+
+#include "shim/job.h"
+
+struct stdio {
+	struct shim *shim;
+	bool terminal;
+	char *in, *out, *err;
+	struct job_io job;  /* for the job that makes the process */
+	int console, master;
+	int keep[3];
+	int pipes[2];       /* read ends on their way to a log file */
+	struct logfile *logs[2];
+	struct pump *pump_in, *pump_out;
+};
+
+/* Copies the paths. */
+void stdio_init(struct stdio *io, struct shim *s, bool terminal, const char *in, const char *out,
+		const char *err_path);
+/* Everything that can be refused is refused here. */
+int stdio_open(struct stdio *io, struct err *err);
+/* The process is there: our copies of its ends are closed, bytes begin to flow. */
+int stdio_started(struct stdio *io, struct err *err);
+/* Takes in what the exited process wrote: true when it has all arrived. */
+bool stdio_drain(struct stdio *io);
+void stdio_close_in(struct stdio *io);
+int stdio_resize(struct stdio *io, unsigned width, unsigned height, struct err *err);
+/* NOT_FOUND when there is no log file. */
+int stdio_reopen_logs(struct stdio *io, struct err *err);
+/* Closes all; harmless when repeated. */
+void stdio_done(struct stdio *io);
