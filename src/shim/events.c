@@ -192,9 +192,9 @@ void events_create(const struct task *t)
 	Containerd__Events__TaskCreate ev = CONTAINERD__EVENTS__TASK_CREATE__INIT;
 	Containerd__Events__TaskIO io = CONTAINERD__EVENTS__TASK_IO__INIT;
 
-	io.stdin_ = text(t->init.io.in);
-	io.stdout_ = text(t->init.io.out);
-	io.stderr_ = text(t->init.io.err);
+	io.stdin = text(t->init.io.in);
+	io.stdout = text(t->init.io.out);
+	io.stderr = text(t->init.io.err);
 	io.terminal = t->init.io.terminal;
 	ev.container_id = t->id;
 	ev.bundle = t->bundle;

@@ -137,9 +137,9 @@ static void on_create(struct ttrpc_call *call, const void *request, void *user)
 		.mounts = mounts,
 		.n_mounts = req->n_rootfs,
 		.terminal = req->terminal,
-		.in = req->stdin_,
-		.out = req->stdout_,
-		.err = req->stderr_,
+		.in = req->stdin,
+		.out = req->stdout,
+		.err = req->stderr,
 	};
 
 	if (!err.kind && !str_empty(req->checkpoint))
@@ -186,9 +186,9 @@ static void on_exec(struct ttrpc_call *call, const void *request, void *user)
 		.id = req->id,
 		.exec_id = req->exec_id,
 		.terminal = req->terminal,
-		.in = req->stdin_,
-		.out = req->stdout_,
-		.err = req->stderr_,
+		.in = req->stdin,
+		.out = req->stdout,
+		.err = req->stderr,
 	};
 	struct err err = ERR_INIT;
 	struct proc *p;
@@ -220,9 +220,9 @@ static void on_state(struct ttrpc_call *call, const void *request, void *user)
 	res.bundle = p->task->bundle;
 	res.pid = (uint32_t)p->pid;
 	res.status = (Containerd__V1__Types__Status)task_status(p);
-	res.stdin_ = p->io.in ? p->io.in : "";
-	res.stdout_ = p->io.out ? p->io.out : "";
-	res.stderr_ = p->io.err ? p->io.err : "";
+	res.stdin = p->io.in ? p->io.in : (char *)"";
+	res.stdout = p->io.out ? p->io.out : "";
+	res.stderr = p->io.err ? p->io.err : "";
 	res.terminal = p->io.terminal;
 	res.exec_id = p->exec_id;
 	if (p->status == SHIM_STOPPED) {
@@ -275,7 +275,7 @@ static void on_close_io(struct ttrpc_call *call, const void *request, void *user
 	struct err err = ERR_INIT;
 	struct proc *p = task_find_proc(user, req->id, req->exec_id, &err);
 
-	if (p && req->stdin_)
+	if (p && req->stdin)
 		stdio_close_in(&p->io);
 	reply_empty(NULL, err.kind ? &err : NULL, call);
 }

@@ -86,8 +86,8 @@ static void on_exec_sync(struct ttrpc_call *call, const void *request, void *use
 		.spec = req->process.data,
 		.n_spec = req->process.len,
 		.ephemeral = true,
-		.out = req->stdout_,
-		.err = req->stderr_,
+		.out = req->stdout,
+		.err = req->stderr,
 	};
 	struct err err = ERR_INIT;
 	struct sync *x;

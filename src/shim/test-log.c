@@ -1,7 +1,9 @@
 #include "shim/log.h"
 
-#include <cmocka.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <cmocka.h>
 
 static const int64_t when = INT64_C(1769903999123456789);
 #define STAMP "2026-01-31T23:59:59.123456789Z"
