@@ -227,6 +227,7 @@ struct pod_settings {
 	const char *seccomp_profile_root; /* relative Localhost profiles, /var/lib/kubelet/seccomp */
 	const char *events_address;
 	int64_t cni_timeout;             /* ns */
+	struct buf *note;                /* may be NULL: lines for the log about damaged records */
 };
 
 /* Reads all records, finds the shims of an earlier daemon, reconciles with the kernel, and

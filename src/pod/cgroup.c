@@ -1,0 +1,149 @@
+/*
+ * Directories above the containers' cgroups. The runtime makes and removes the leaves, and
+ * makes what is missing above them; removing those again is done here. Worker threads.
+ */
+#include "pod/cgroup.h"
+
+#include "cgroup/cgroup.h"
+
+static bool exists(const struct cgroup_host *host, const char *path)
+{
+	CLEANUP(cgroup_freep) struct cgroup *cg = NULL;
+
+	return cgroup_open(host, path, &cg, NULL) == 0;
+}
+
+/* The topmost prefix of path that no hierarchy has; NULL when all of it is there. */
+static char *first_missing(const struct cgroup_host *host, const char *path, struct arena *a)
+{
+	char *prefix = arena_strdup(a, path);
+
+	for (char *p = prefix + 1;; p++) {
+		char saved = *p;
+
+		if (saved && saved != '/')
+			continue;
+		*p = '\0';
+		if (!exists(host, prefix))
+			return prefix;
+		*p = saved;
+		if (!saved)
+			return NULL;
+	}
+}
+
+int pod_cgroup_choose(struct pod_sandbox *p, struct err *err)
+{
+	struct pod_manager *m = p->priv->m;
+	struct arena *a = &p->priv->arena;
+	const char *parent = p->config->cgroup_parent;
+	const struct cgroup_host *host;
+	char *path, *made;
+	size_t n;
+	int r;
+
+	if (str_has_suffix(parent, ".slice"))
+		return err_set(err, ERR_UNSUPPORTED,
+			       "cgroup_parent %s: a systemd slice, but the cgroup driver is cgroupfs", parent);
+	if (str_empty(parent) || strspn(parent, "/") == strlen(parent))
+		path = arena_printf(a, "%s/pod%s", m->settings.cgroup_parent, p->id);
+	else
+		path = arena_printf(a, "%s%s", parent[0] == '/' ? "" : "/", parent);
+	for (n = strlen(path); n > 1 && path[n - 1] == '/'; n--)
+		path[n - 1] = '\0';
+	r = cgroup_path_check(path, err);
+	if (r == 0)
+		r = cgroup_host_get(&host, err);
+	if (r < 0)
+		return err_wrap(err, r, "cgroup_parent %s", path);
+	made = first_missing(host, path, a);
+	pod_lock(m);
+	p->cgroup_path = path;
+	p->priv->cgroup_made = made;
+	pod_unlock(m);
+	return 0;
+}
+
+/* rmdir in each hierarchy: true when it is gone from all. Never what is below it. */
+static bool remove_empty(const struct cgroup_host *host, const char *path)
+{
+	CLEANUP(cgroup_freep) struct cgroup *cg = NULL;
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	bool gone = true;
+
+	if (cgroup_open(host, path, &cg, NULL) < 0)
+		return true;
+	for (size_t i = 0; i < host->n_hierarchies; i++) {
+		const char *dir = cgroup_directory(cg, i, &a);
+
+		if (dir && rmdir(dir) < 0 && errno != ENOENT)
+			gone = false;
+	}
+	return gone;
+}
+
+/* Somebody else's pod below path takes over the duty. */
+static void hand_over(struct pod_sandbox *p, const char *path)
+{
+	struct pod_manager *m = p->priv->m;
+	struct pod_sandbox *heir = NULL;
+
+	pod_lock(m);
+	list_for_each(priv, &m->order, struct pod_sandbox_private, link) {
+		const char *rest = str_skip_prefix(priv->pod->cgroup_path ? priv->pod->cgroup_path : "", path);
+
+		if (priv->pod == p || priv->torn_down || !rest || (*rest && *rest != '/'))
+			continue;
+		heir = priv->pod;
+		if (!priv->cgroup_made || strlen(priv->cgroup_made) > strlen(p->priv->cgroup_made))
+			priv->cgroup_made = arena_strdup(&priv->arena, p->priv->cgroup_made);
+		pod_sandbox_ref(heir);
+		break;
+	}
+	pod_unlock(m);
+	if (heir)
+		pod_sandbox_commit(heir, NULL);
+	pod_sandbox_unref(heir);
+}
+
+void pod_cgroup_release(struct pod_sandbox *p)
+{
+	autofree char *path = NULL;
+	const struct cgroup_host *host;
+	size_t stop;
+
+	if (!p->cgroup_path || !p->priv->cgroup_made || cgroup_host_get(&host, NULL) < 0)
+		return;
+	stop = strlen(p->priv->cgroup_made);
+	path = mem_strdup(p->cgroup_path);
+	while (strlen(path) >= stop) {
+		char *slash = strrchr(path, '/');
+
+		if (!remove_empty(host, path)) {
+			hand_over(p, path);
+			return;
+		}
+		if (!slash || slash == path)
+			return;
+		*slash = '\0';
+	}
+}
+
+int pod_cgroup_destroy(const char *path, struct err *err)
+{
+	CLEANUP(cgroup_freep) struct cgroup *cg = NULL;
+	const struct cgroup_host *host;
+	int r = cgroup_host_get(&host, err);
+
+	if (r < 0)
+		return r;
+	r = cgroup_open(host, path, &cg, err);
+	if (r < 0) {
+		if (err && err->kind == ERR_NOT_FOUND) {
+			err_clear(err);
+			return 0;
+		}
+		return r;
+	}
+	return cgroup_remove(cg, true, time_now_mono() + POD_KILL_TIME, err);
+}

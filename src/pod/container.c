@@ -1,0 +1,408 @@
+/*
+ * CreateContainer: image, snapshot, user, config.json. No process is made: that is
+ * StartContainer's, so creating is cheap, and a program that does not exist is found where
+ * the kubelet looks for it. Worker threads.
+ *
+ * The container's root is not mounted on the host. Its /etc/passwd and /etc/group are read
+ * through a detached overlay mount that nobody else can see and that goes with its descriptor.
+ */
+#include "pod/files.h"
+#include "pod/spec.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+static int check_config(const struct pod_container_config *c, struct err *err)
+{
+	const struct pod_namespaces *ns = &c->security.namespaces;
+
+	if (str_empty(c->name))
+		return err_set(err, ERR_INVALID, "metadata.name: empty");
+	if (str_empty(c->image))
+		return err_set(err, ERR_INVALID, "image: empty");
+	if (ns->pid == POD_NS_TARGET && str_empty(ns->target_id))
+		return err_set(err, ERR_INVALID, "namespace_options.target_id: empty, but pid mode is TARGET");
+	if (c->log_path && (c->log_path[0] == '/' || strstr(c->log_path, "..")))
+		return err_set(err, ERR_INVALID, "log_path %s: not a path below the pod's log_directory", c->log_path);
+	if (c->stop_signal < 0 || c->stop_signal > SIGRTMAX)
+		return err_set(err, ERR_INVALID, "stop_signal %d: no signal", c->stop_signal);
+	return 0;
+}
+
+/* ---- the user, from the image's own files ---- */
+
+/* The layers as one read-only tree; a single one needs no overlay. */
+static int open_root(const struct store_snapshot *snap, int *ret_fd, struct err *err)
+{
+	CLEANUP(buf_done) struct buf lowers = BUF_INIT(64 * 1024);
+	autofd int fs = -EBADF;
+	char why[256];
+	int r;
+
+	if (snap->n_lowers == 0)
+		return err_set(err, ERR_NOT_FOUND, "the image has no layers");
+	if (snap->n_lowers == 1) {
+		*ret_fd = open(snap->lowers[0], O_PATH | O_DIRECTORY | O_CLOEXEC);
+		return *ret_fd < 0 ? err_sys(err, errno, "open %s", snap->lowers[0]) : 0;
+	}
+	for (size_t i = 0; i < snap->n_lowers; i++)
+		buf_printf(&lowers, "%s%s", i ? ":" : "", snap->lowers[i]);
+	r = sys_fsopen("overlay", &fs);
+	if (r == 0)
+		r = sys_fsconfig(fs, "lowerdir", buf_text(&lowers));
+	if (r == 0)
+		r = sys_fsmount(fs, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, ret_fd);
+	if (r < 0) {
+		sys_fs_message(fs, why, sizeof(why));
+		return err_sys(err, r, "overlay of %zu layers: %s", snap->n_lowers, why);
+	}
+	return 0;
+}
+
+/* What is not there, is no regular file or is too large counts as empty. */
+static char *read_in_root(int root, const char *path, struct arena *a)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(POD_PASSWD_MAX);
+	autofd int fd = -EBADF;
+	struct stat st;
+
+	if (sys_open_in(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, &fd) < 0 || fstat(fd, &st) < 0 ||
+	    !S_ISREG(st.st_mode) || st.st_size > POD_PASSWD_MAX)
+		return arena_strdup(a, "");
+	while (buf_read_fd(&text, fd, 65536) > 0)
+		;
+	return arena_strndup(a, buf_text(&text), text.len);
+}
+
+static int resolve_user(const struct pod_container_config *c, const struct image *img,
+			const struct store_snapshot *snap, struct arena *a, struct pod_user *ret, struct err *err)
+{
+	const char *passwd = "", *group = "";
+	autofd int root = -EBADF;
+	int r;
+
+	if (snap->n_lowers) {
+		r = open_root(snap, &root, err);
+		if (r < 0)
+			return r;
+		passwd = read_in_root(root, "/etc/passwd", a);
+		group = read_in_root(root, "/etc/group", a);
+	}
+	return pod_user_resolve(&c->security, img->config.config.user, passwd, group, a, ret, err);
+}
+
+/* ---- stop signal ---- */
+
+/* "SIGQUIT", "QUIT", "3", "SIGRTMIN+3": 0 when it is none. */
+static int signal_number(const char *text)
+{
+	uint32_t n;
+
+	if (str_empty(text))
+		return 0;
+	if (str_to_u32(text, 10, &n) == 0)
+		return n <= (uint32_t)SIGRTMAX ? (int)n : 0;
+	if (str_skip_prefix(text, "SIG"))
+		text += 3;
+	if (str_skip_prefix(text, "RTMIN+") && str_to_u32(text + 6, 10, &n) == 0 && n <= (uint32_t)(SIGRTMAX - SIGRTMIN))
+		return SIGRTMIN + (int)n;
+	if (strcmp(text, "RTMIN") == 0)
+		return SIGRTMIN;
+	if (strcmp(text, "RTMAX") == 0)
+		return SIGRTMAX;
+	for (int i = 1; i < SIGRTMIN; i++)
+		if (sigabbrev_np(i) && strcmp(sigabbrev_np(i), text) == 0)
+			return i;
+	return 0;
+}
+
+static int stop_signal(const struct pod_container_config *c, const struct image *img)
+{
+	int sig = c->stop_signal ? c->stop_signal : signal_number(img->config.config.stop_signal);
+
+	return sig ? sig : SIGTERM;
+}
+
+/* ---- image volumes ---- */
+
+char *pod_volume_id(const struct pod_container *c, size_t mount, struct arena *a)
+{
+	return arena_printf(a, "%s.volume%zu", c->id, mount);
+}
+
+int pod_volumes_remove(struct pod_container *c, struct err *err)
+{
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	int r = 0;
+
+	for (size_t i = 0; i < c->config->n_mounts && r == 0; i++)
+		if (!str_empty(c->config->mounts[i].image))
+			r = store_snapshot_remove(c->priv->m->store, pod_volume_id(c, i, &a), err);
+	return r;
+}
+
+struct volumes {
+	struct pod_image_volume *list;
+	struct store_snapshot *snapshots;
+	size_t n;
+};
+
+static void volumes_done(struct volumes *v)
+{
+	for (size_t i = 0; i < v->n; i++)
+		store_snapshot_done(&v->snapshots[i]);
+}
+
+static int volumes_prepare(struct pod_container *c, struct arena *a, struct volumes *v, struct err *err)
+{
+	const struct store_snapshot_options options = { .read_only = true };
+	const struct pod_container_config *config = c->config;
+	struct pod_manager *m = c->priv->m;
+
+	v->list = arena_new(a, config->n_mounts, sizeof(*v->list));
+	v->snapshots = arena_new(a, config->n_mounts, sizeof(*v->snapshots));
+	for (size_t i = 0; i < config->n_mounts; i++) {
+		const struct pod_mount *mount = &config->mounts[i];
+		struct image *img = NULL;
+		int r;
+
+		if (str_empty(mount->image))
+			continue;
+		if (!mount->readonly)
+			return err_set(err, ERR_INVALID, "mount %s: an image can only be mounted readonly",
+				       mount->container_path);
+		if (!str_empty(mount->image_sub_path))
+			return err_set(err, ERR_UNSUPPORTED, "mount %s: image_sub_path is not supported",
+				       mount->container_path);
+		r = image_get(m->images, mount->image, &img, err);
+		if (r == 0)
+			r = store_snapshot_prepare(m->store, img->id, pod_volume_id(c, i, a), &options,
+						   &v->snapshots[v->n], err);
+		image_unref(img);
+		if (r < 0)
+			return err_wrap(err, r, "mount %s", mount->container_path);
+		v->list[v->n] = (struct pod_image_volume){ i, &v->snapshots[v->n] };
+		v->n++;
+	}
+	return 0;
+}
+
+/* ---- create ---- */
+
+/* The process whose pid namespace is joined: of the same pod, and running. */
+static int target_pid(const struct pod_container *c, pid_t *ret, struct err *err)
+{
+	const struct pod_namespaces *ns = &c->config->security.namespaces;
+	struct pod_manager *m = c->priv->m;
+	struct pod_container *t;
+	uint64_t ticks = 0;
+	pid_t pid = 0;
+
+	if (ns->pid != POD_NS_TARGET)
+		return 0;
+	pod_lock(m);
+	t = pod_container_find(m, ns->target_id, NULL);
+	if (t && t->pod == c->pod) {
+		pid = t->pid;
+		ticks = t->pid_ticks;
+	}
+	pod_unlock(m);
+	if (!t || pod_process_alive(pid, ticks) != 1)
+		return err_set(err, ERR_INVALID, "target_id %s: no running container of this pod", ns->target_id);
+	*ret = pid;
+	return 0;
+}
+
+static int write_bundle(struct pod_container *c, const struct pod_spec *spec, struct arena *a, struct err *err)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(OCI_CONFIG_MAX);
+	struct oci_config config;
+	int r = pod_spec_build(spec, a, &config, err);
+
+	if (r == 0)
+		r = oci_config_write(&config, 0, &text, err);
+	if (r < 0)
+		return r;
+	r = sys_file_replace(AT_FDCWD, arena_printf(a, "%s/config.json", c->dir), text.data, text.len, 0600, false);
+	return r < 0 ? err_sys(err, r, "write %s/config.json", c->dir) : 0;
+}
+
+static int build_spec(struct pod_container *c, const struct image *img, const struct pod_user *user,
+		      const struct volumes *volumes, struct arena *a, struct err *err)
+{
+	struct pod_manager *m = c->priv->m;
+	struct pod_sandbox *p = c->pod;
+	char hostname[256];
+	struct pod_spec spec = {
+		.host = &m->host, .pod = p->config, .config = c->config, .image = &img->config.config,
+		.user = user, .id = c->id, .pod_id = p->id, .pod_dir = p->dir, .cgroup_path = c->cgroup_path,
+		.hostname = hostname, .rootfs = arena_printf(a, "%s/rootfs", c->dir), .netns = p->netns,
+		.seccomp_root = m->settings.seccomp_profile_root, .volumes = volumes->list,
+		.n_volumes = volumes->n,
+	};
+	int r = pod_hostname(p->config, hostname, sizeof(hostname), err);
+
+	if (r == 0)
+		r = target_pid(c, &spec.target_pid, err);
+	if (r < 0)
+		return r;
+	pod_lock(m);
+	spec.pause_pid = p->pid;
+	r = p->pid ? 0 : -ESRCH;
+	pod_unlock(m);
+	if (r < 0 || pod_process_alive(p->pid, p->pid_ticks) != 1)
+		return err_set(err, ERR_STATE, "pod %s: its pause process is gone", p->id);
+	r = sys_mkdir_p(spec.rootfs, 0711);
+	return r < 0 ? err_sys(err, r, "make %s", spec.rootfs) : write_bundle(c, &spec, a, err);
+}
+
+static int make(struct pod_op *op, struct pod_container *c, const struct image *img, struct err *err)
+{
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	CLEANUP(store_snapshot_done) struct store_snapshot snap = STORE_SNAPSHOT_INIT;
+	CLEANUP(volumes_done) struct volumes volumes = { 0 };
+	struct pod_manager *m = c->priv->m;
+	struct pod_user user;
+	int r;
+
+	r = pod_container_commit(c, err);
+	if (r == 0)
+		r = pod_op_stage(op, "preparing the snapshot", err);
+	if (r == 0)
+		r = store_snapshot_prepare(m->store, img->id, c->id, NULL, &snap, err);
+	if (r == 0)
+		r = volumes_prepare(c, &a, &volumes, err);
+	if (r == 0)
+		r = pod_op_stage(op, "writing config.json", err);
+	if (r == 0)
+		r = resolve_user(c->config, img, &snap, &a, &user, err);
+	if (r == 0)
+		r = build_spec(c, img, &user, &volumes, &a, err);
+	if (r == 0)
+		r = pod_op_stage(op, "publishing", err);
+	if (r < 0)
+		return r;
+	pod_lock(m);
+	c->uid = user.uid;
+	c->gid = user.gid;
+	c->groups = user.groups;
+	c->n_groups = user.n_groups;
+	c->created_at = time_now_real();
+	c->priv->publish = true;
+	arena_adopt(&c->priv->arena, &a);
+	pod_unlock(m);
+	r = pod_container_commit(c, err);
+	if (r < 0)
+		return r;
+	pod_lock(m);
+	c->visible = true;
+	pod_changed(m);
+	pod_unlock(m);
+	return 0;
+}
+
+/* What does not change any more, before anybody else sees the container. */
+static void fill(struct pod_container *c, const struct image *img)
+{
+	const struct pod_container_config *config = c->config;
+	struct arena *a = &c->priv->arena;
+	const char *logs = c->pod->config->log_directory;
+
+	c->state = POD_CREATED;
+	c->image_id = arena_strdup(a, img->id);
+	c->image_ref = arena_strdup(a, img->n_repo_digests ? img->repo_digests[0] : img->id);
+	c->cgroup_path = arena_printf(a, "%s/%s", c->pod->cgroup_path, c->id);
+	c->stop_signal = stop_signal(config, img);
+	c->priv->boot_id = arena_strdup(a, sys_boot_id());
+	if (!str_empty(logs) && !str_empty(config->log_path))
+		c->log_path = arena_printf(a, "%s/%s", logs, config->log_path);
+}
+
+/* Into the tables, held by op. 1: it exists already, op->result names it. */
+static int reserve(struct pod_op *op, struct pod_sandbox *p, const struct image *img, struct err *err)
+{
+	struct pod_manager *m = op->m;
+	struct pod_container *c, *old;
+	char id[ID_LEN + 1];
+	int r = 0;
+
+	id_random(id);
+	c = pod_container_new(m, p, id, op->config, err);
+	if (!c)
+		return -EINVAL;
+	fill(c, img);
+	pod_lock(m);
+	old = map_get(&m->container_keys, c->priv->key);
+	if (p->priv->removed || p->priv->stopping || p->state != POD_READY) {
+		r = err_set(err, ERR_STATE, "pod %s is not ready", p->id);
+	} else if (old && old->visible && old->state == POD_CREATED) {
+		snprintf(op->result, sizeof(op->result), "%s", old->id);
+		r = 1;
+	} else if (old) {
+		r = err_set(err, ERR_EXISTS, "attempt %u exists already as %s", op->config->attempt, old->id);
+	} else {
+		pod_container_insert(c);
+		c->op = op;
+		op->container = c;
+	}
+	pod_unlock(m);
+	if (r)
+		pod_container_unref(c);
+	return r;
+}
+
+static int create_op(struct pod_op *op, struct err *err)
+{
+	struct err undo_err = ERR_INIT;
+	struct pod_manager *m = op->m;
+	struct image *img = NULL;
+	struct pod_sandbox *p;
+	int r = check_config(op->config, err);
+
+	if (r == 0)
+		r = pod_sandbox_get(m, op->id, &p, err);
+	if (r < 0)
+		return r;
+	r = image_get(m->images, op->config->image, &img, err);
+	if (r == 0)
+		r = reserve(op, p, img, err);
+	if (r == 0) {
+		snprintf(op->result, sizeof(op->result), "%s", op->container->id);
+		r = make(op, op->container, img, err);
+		if (r < 0 && pod_container_purge(op, op->container, &undo_err) < 0) {
+			pod_retry_post(m);
+			snprintf(err->text + strlen(err->text), sizeof(err->text) - strlen(err->text),
+				 " (and taking it away failed, which is tried again later: %s)", undo_err.text);
+		}
+	}
+	image_unref(img);
+	pod_sandbox_unref(p);
+	return r < 0 ? r : 0;
+}
+
+struct pod_wait *pod_container_create(struct pod_manager *m, const char *pod_id,
+				      const struct pod_container_config *config, pod_done_fn done, void *user)
+{
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	struct pod_container_config *copy = NULL;
+	struct pod_sandbox *p;
+	struct pod_op *op;
+	char *key, *id;
+
+	pod_lock(m);
+	p = pod_sandbox_find(m, pod_id, NULL);
+	id = arena_strdup(&a, p ? p->id : pod_id);
+	pod_unlock(m);
+	key = arena_printf(&a, "create %s", pod_container_key(id, config, &a));
+	op = pod_op_find(m, key);
+	if (op)
+		return pod_op_join(op, done, user);
+	op = pod_op_new(m, key, arena_printf(&a, "create container %s", config->name ? config->name : ""), create_op);
+	op->id = arena_strdup(&op->arena, id);
+	if (pod_container_config_copy(config, &op->arena, &copy, &op->err) < 0)
+		op->run = pod_op_fail;
+	op->config = copy;
+	return pod_op_submit(op, done, user);
+}

@@ -1,0 +1,179 @@
+/*
+ * The end of a container: signal, grace, SIGKILL, and the removal of what it leaves.
+ *
+ * The shim is asked first. When it is gone or does not answer, the kernel is: the cgroup is
+ * killed whole, the process is looked up by pid and start time, and the exit record says
+ * how it ended. So the end of a container never depends on a healthy monitor. Worker threads;
+ * the container is held by the calling operation.
+ */
+#include "pod/cgroup.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <time.h>
+
+static char *shim_address(struct pod_container *c, struct arena *a)
+{
+	struct pod_manager *m = c->priv->m;
+	char *address;
+
+	pod_lock(m);
+	address = c->pod->priv->shim.pid ? arena_strdup(a, c->pod->priv->shim.address) : NULL;
+	pod_unlock(m);
+	return address;
+}
+
+/* Whether anything in the kernel can still be this container's. */
+static bool from_this_boot(const struct pod_container *c)
+{
+	return str_eq(c->priv->boot_id, sys_boot_id());
+}
+
+int pod_container_kill(struct pod_container *c, struct err *err)
+{
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	char *address = shim_address(c, &a);
+	autofd int fd = -EBADF;
+	int r = -ENOENT;
+
+	if (!from_this_boot(c))
+		return 0;
+	if (address)
+		r = shim_task_kill(address, c->id, "", SIGKILL, true, time_now_mono() + POD_KILL_TIME, err);
+	if (r == 0)
+		return 0;
+	err_clear(err);
+	if (c->pid && sys_pidfd_open_verified(c->pid, c->pid_ticks, &fd) == 0)
+		sys_pidfd_signal(fd, SIGKILL);
+	return c->cgroup_path ? pod_cgroup_destroy(c->cgroup_path, err) : 0;
+}
+
+/* Until EXITED or *deadline, which may be moved by others: 0 or -ETIMEDOUT. */
+static int await(struct pod_container *c, const int64_t *deadline)
+{
+	struct pod_manager *m = c->priv->m;
+	int r = 0;
+
+	pod_lock(m);
+	while (c->state == POD_RUNNING && !m->closing) {
+		struct timespec ts = { *deadline / NSEC_PER_SEC, *deadline % NSEC_PER_SEC };
+
+		if (time_now_mono() >= *deadline) {
+			r = -ETIMEDOUT;
+			break;
+		}
+		pthread_cond_timedwait(&m->changed, &m->lock, &ts);
+	}
+	if (m->closing && c->state == POD_RUNNING)
+		r = -ECANCELED;
+	pod_unlock(m);
+	return r;
+}
+
+int pod_container_await(struct pod_container *c, int64_t deadline, struct err *err)
+{
+	struct pod_manager *m = c->priv->m;
+	int r = await(c, &deadline);
+
+	if (r == 0)
+		return 0;
+	if (r == -ECANCELED)
+		return err_set(err, ERR_CANCELLED, "the daemon is stopping");
+	/* nobody announced it: what does the kernel say? */
+	r = pod_container_reconcile(c, true, err);
+	if (r < 0 || c->state != POD_RUNNING)
+		return r;
+	if (pod_process_alive(c->pid, c->pid_ticks) == 1)
+		return err_set(err, ERR_TIMEOUT, "process %d does not end, not even by SIGKILL", (int)c->pid);
+	pod_lock(m);
+	pod_container_set_exited(c, 137, 0, false, "Error", "killed; the monitor did not tell how it ended");
+	pod_unlock(m);
+	return pod_container_commit(c, err);
+}
+
+int pod_container_halt(struct pod_op *op, struct pod_container *c, int sig, struct err *err)
+{
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	struct err ignored = ERR_INIT;
+	char *address;
+	int r;
+
+	if (c->state != POD_RUNNING)
+		return 0;
+	if (sig != SIGKILL) {
+		pod_op_stage_anyway(op, "waiting for the container to end by itself");
+		address = shim_address(c, &a);
+		r = -ENOENT;
+		if (address)
+			r = shim_task_kill(address, c->id, "", sig, false, time_now_mono() + POD_KILL_TIME,
+					   &ignored);
+		/* refused because it is over already: the announcement is on its way */
+		if (r == 0 || ignored.kind == ERR_NOT_FOUND || ignored.kind == ERR_STATE) {
+			r = await(c, &op->grace_end);
+			if (r == 0)
+				return 0;
+			if (r == -ECANCELED)
+				return err_set(err, ERR_CANCELLED, "the daemon is stopping");
+		}
+	}
+	pod_op_stage_anyway(op, "killing the container");
+	r = pod_container_kill(c, err);
+	if (r < 0)
+		return r;
+	return pod_container_await(c, time_now_mono() + POD_KILL_TIME, err);
+}
+
+int pod_container_task_delete(struct pod_container *c, struct err *err)
+{
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	struct pod_manager *m = c->priv->m;
+	char *address = shim_address(c, &a);
+	struct shim_launch launch;
+	int r = -ENOENT;
+
+	if (!c->priv->task || c->pod->priv->torn_down)
+		return 0;
+	if (from_this_boot(c)) {
+		if (address)
+			r = shim_task_delete(address, c->id, "", time_now_mono() + POD_TASK_TIME, err);
+		if (r < 0 && address && err->kind == ERR_NOT_FOUND)
+			r = 0;
+		if (r < 0) {
+			err_clear(err);
+			pod_shim_launch(c->pod, &launch);
+			launch.bundle = c->dir;
+			r = shim_cleanup(&launch, c->id, m->runtime_root, time_now_mono() + POD_CLEANUP_TIME, err);
+			if (r == 0 && c->cgroup_path)
+				r = pod_cgroup_destroy(c->cgroup_path, err);
+		}
+		if (r < 0)
+			return r;
+	}
+	err_clear(err);
+	pod_lock(m);
+	c->priv->task = false;
+	pod_unlock(m);
+	return 0;
+}
+
+int pod_container_purge(struct pod_op *op, struct pod_container *c, struct err *err)
+{
+	struct pod_manager *m = c->priv->m;
+	int r;
+
+	pod_lock(m);
+	c->priv->want = POD_WANT_REMOVE;
+	pod_unlock(m);
+	r = pod_container_commit(c, err);
+	if (r == 0)
+		r = pod_container_halt(op, c, SIGKILL, err);
+	if (r < 0)
+		return r;
+	pod_op_stage_anyway(op, "removing the container");
+	r = pod_container_task_delete(c, err);
+	if (r == 0)
+		r = store_snapshot_remove(m->store, c->id, err);
+	if (r == 0 && (r = pod_volumes_remove(c, err)) == 0 && (r = sys_remove_tree(AT_FDCWD, c->dir)) < 0)
+		r = err_sys(err, r, "remove %s", c->dir);
+	return r < 0 ? r : pod_container_forget(c, err);
+}

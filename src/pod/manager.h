@@ -1,0 +1,287 @@
+/*
+ * What the files of this room share: the manager's tables, the private halves of pods and
+ * containers, operations. Not for other rooms.
+ *
+ * Locking. m->lock guards the tables, every field of pods and containers that changes, and
+ * the fields of operations marked so. It is never held across anything that blocks.
+ * m->changed is signalled whenever a state or a running operation changed.
+ *
+ * Lifetime. Pods and containers are counted: the tables hold one reference, each operation
+ * one for what it works on, a container one for its pod. What is out of the tables has
+ * `removed` set and is only freed, never looked at.
+ *
+ * Exclusion. pod->op and container->op name the operation that may change it. A worker takes
+ * that with pod_op_hold…, which waits on m->changed; lock order where several are taken is
+ * pod before container, containers in the order of the list.
+ */
+#pragma once
+
+#include "cni/cni.h"
+#include "image/image.h"
+#include "pod/pod.h"
+#include "shim/shim.h"
+#include "store/store.h"
+#include "sys/sys.h"
+
+#include <pthread.h>
+
+/* The kernel's own part of settings that is asked once. */
+struct pod_host {
+	int oom_score_adj_min; /* the lowest that this daemon can give, -1000 with CAP_SYS_RESOURCE */
+	bool cgroup2;          /* /sys/fs/cgroup itself is v2 */
+	bool swap_limit;       /* memory + swap can be limited */
+	uint64_t caps;         /* that a container can have at most */
+};
+
+struct pod_manager {
+	struct event_loop *loop;
+	struct store *store;
+	struct image_table *images;
+	struct cni *cni;
+	struct arena arena; /* settings */
+	struct pod_settings settings;
+	char *pods_dir, *runtime_root, *pause_root; /* below settings.state */
+	struct pod_host host;
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* CLOCK_MONOTONIC */
+	struct map pods, containers;           /* by id */
+	struct map pod_keys, container_keys;   /* by key */
+	struct list order;                     /* struct pod_sandbox_private.link, oldest first */
+	size_t n_working;                      /* workers between submit and their end */
+	bool closing;
+
+	struct event_timer *retry;             /* loop thread; recover.c */
+	struct list ops;                       /* struct pod_op.link; loop thread only */
+};
+
+/* Written into the record before the work begins, so that the next daemon goes on with it. */
+enum pod_intent { POD_WANT_NONE, POD_WANT_STOP, POD_WANT_REMOVE };
+
+struct pod_sandbox_private {
+	struct pod_sandbox *pod;
+	struct pod_manager *m;
+	struct list link;
+	struct arena arena;
+	int refs;
+	bool removed;
+	char *key;
+	enum pod_intent want;
+	bool publish;                   /* the record says visible already, the list not yet */
+	bool torn_down;                 /* nothing of it is left in the kernel */
+	bool stopping;                  /* no new containers, no starts */
+	struct cni_attachment *network; /* NULL with the host's network */
+	char *boot_id;                  /* of pid, shim, netns */
+	struct shim_process shim;       /* pid 0: none */
+	char *cgroup_made;              /* topmost directory that was not there before, or NULL */
+	struct shim_watch *watch;       /* loop thread */
+	struct watch_user *watch_user;  /* loop thread; exits.c */
+	pthread_mutex_t commit;         /* held over reading the fields and writing the record */
+};
+
+struct pod_container_private {
+	struct pod_container *container;
+	struct pod_manager *m;
+	struct arena arena;
+	int refs;
+	bool removed;
+	char *key;
+	enum pod_intent want;
+	bool publish;                   /* as of a pod */
+	bool starting;                  /* committed before the shim is asked to create it */
+	bool task;                      /* the shim may know it */
+	char *boot_id;
+	pthread_mutex_t commit;
+};
+
+/* ---- manager.c ---- */
+
+struct pod_sandbox *pod_sandbox_new(struct pod_manager *m, const char *id, const struct pod_config *config,
+				    struct err *err);
+struct pod_container *pod_container_new(struct pod_manager *m, struct pod_sandbox *pod, const char *id,
+					const struct pod_container_config *config, struct err *err);
+/* Into and out of the tables; under the lock. insert: -EEXIST when the key is taken. */
+int pod_sandbox_insert(struct pod_sandbox *p);
+int pod_container_insert(struct pod_container *c);
+void pod_sandbox_drop(struct pod_sandbox *p);
+void pod_container_drop(struct pod_container *c);
+
+void pod_sandbox_ref(struct pod_sandbox *p);     /* under the lock */
+void pod_container_ref(struct pod_container *c); /* under the lock */
+void pod_sandbox_unref(struct pod_sandbox *p);   /* not under the lock */
+void pod_container_unref(struct pod_container *c);
+
+char *pod_sandbox_key(const struct pod_config *config, struct arena *a);
+char *pod_container_key(const char *pod_id, const struct pod_container_config *config, struct arena *a);
+
+/* Wakes who waits for a change; under the lock. */
+void pod_changed(struct pod_manager *m);
+
+/* The message with its object's memory; under the lock. */
+void pod_sandbox_say(struct pod_sandbox *p, const char *reason);
+void pod_container_say(struct pod_container *c, const char *reason, const char *message);
+
+/* ---- record.c: pods and containers in the store ---- */
+
+int pod_sandbox_commit(struct pod_sandbox *p, struct err *err);
+int pod_container_commit(struct pod_container *c, struct err *err);
+int pod_sandbox_forget(struct pod_sandbox *p, struct err *err);
+int pod_container_forget(struct pod_container *c, struct err *err);
+
+/* All records into the tables. One that cannot be read is set aside (kind "pod.damaged"…) with
+ * a line in note. */
+int pod_records_load(struct pod_manager *m, struct buf *note, struct err *err);
+
+/* Deep copies, by the field tables. */
+int pod_config_copy(const struct pod_config *from, struct arena *a, struct pod_config **ret, struct err *err);
+int pod_container_config_copy(const struct pod_container_config *from, struct arena *a,
+			      struct pod_container_config **ret, struct err *err);
+
+/* ---- op.c: operations ---- */
+
+struct pod_op {
+	struct list link;
+	struct pod_manager *m;
+	char *key;   /* NULL: nobody joins it */
+	char *title; /* "run pod default/web" */
+	int (*run)(struct pod_op *op, struct err *err);
+	struct list waits; /* loop thread */
+	struct arena arena;
+
+	/* under the lock */
+	const char *stage;
+	int64_t since;
+	bool cancelled;
+	int64_t grace_end; /* stop: when SIGKILL is due; may be moved forward by who joins */
+
+	/* what it works on: references and holds, given back at its end */
+	struct pod_sandbox *pod;
+	struct pod_container *container;
+
+	/* inputs, in the arena */
+	const char *id;
+	const struct pod_config *pod_config;
+	const struct pod_container_config *config;
+	int64_t grace, timeout;
+	char **cmd;
+	size_t n_cmd;
+	struct shim_exit exit; /* exits.c */
+
+	/* result */
+	int r;
+	struct err err;
+	char result[ID_LEN + 1];
+	struct buf out, err_out;
+	int exit_code;
+};
+
+/* Loop thread. key may be NULL; title and key are copied. */
+struct pod_op *pod_op_new(struct pod_manager *m, const char *key, const char *title,
+			  int (*run)(struct pod_op *op, struct err *err));
+/* The running operation with that key, or NULL. */
+struct pod_op *pod_op_find(struct pod_manager *m, const char *key);
+/* One more who waits; done may be NULL (then NULL is returned). */
+struct pod_wait *pod_op_join(struct pod_op *op, pod_done_fn done, void *user);
+/* Starts the worker. */
+struct pod_wait *pod_op_submit(struct pod_op *op, pod_done_fn done, void *user);
+
+/* A `run` that gives the error that is in op->err already. */
+int pod_op_fail(struct pod_op *op, struct err *err);
+
+/* In the worker: names the stage (a literal); CANCELLED when it should not go on. */
+int pod_op_stage(struct pod_op *op, const char *stage, struct err *err);
+/* For work that is done to its end whatever comes. */
+void pod_op_stage_anyway(struct pod_op *op, const char *stage);
+
+/*
+ * Waits until no other operation works on it, then does: until the end of op or release. With
+ * `cancel` the one that runs is asked to stop at its next stage. TIMEOUT names what was
+ * waited for. The reference is op's from here on. NOT_FOUND when it was removed meanwhile.
+ */
+int pod_op_hold_sandbox(struct pod_op *op, struct pod_sandbox *p, bool cancel, struct err *err);
+int pod_op_hold_container(struct pod_op *op, struct pod_container *c, bool cancel, struct err *err);
+/* For further containers of op's pod. */
+void pod_op_release_container(struct pod_op *op, struct pod_container *c);
+
+/* By id or prefix; a reference. NOT_FOUND. Any thread. */
+int pod_sandbox_get(struct pod_manager *m, const char *what, struct pod_sandbox **ret, struct err *err);
+int pod_container_get(struct pod_manager *m, const char *what, struct pod_container **ret, struct err *err);
+
+/* fn(user) on a thread of its own while the caller does something else. */
+struct pod_branch {
+	struct pod_manager *m;
+	int (*fn)(void *user, struct err *err);
+	void *user;
+	bool done;
+	int r;
+	struct err err;
+};
+
+void pod_branch_start(struct pod_branch *b, struct pod_manager *m, int (*fn)(void *user, struct err *err),
+		      void *user);
+int pod_branch_join(struct pod_branch *b, struct err *err);
+
+/* ---- teardown.c ---- */
+
+/*
+ * Everything of the pod that the kernel knows is taken away: containers killed, pause, shim, network,
+ * mounts, cgroups. What is gone is success; it goes on after a failure and returns the first one.
+ * Called by the operation that holds the pod (its containers are held here).
+ */
+int pod_sandbox_teardown(struct pod_op *op, struct pod_sandbox *p, struct err *err);
+/* Also its records and directories, containers first. */
+int pod_sandbox_purge(struct pod_op *op, struct pod_sandbox *p, struct err *err);
+
+/* ---- container.c, halt.c ---- */
+
+/* Signal, grace, SIGKILL, until the container is EXITED. Held by op. */
+int pod_container_halt(struct pod_op *op, struct pod_container *c, int sig, struct err *err);
+/* SIGKILL to all of it, by the shim or without. */
+int pod_container_kill(struct pod_container *c, struct err *err);
+/* Waits for EXITED until the deadline, then asks the kernel. */
+int pod_container_await(struct pod_container *c, int64_t deadline, struct err *err);
+/* Killed if it runs, then task, snapshot, directory, record. Held by op. */
+int pod_container_purge(struct pod_op *op, struct pod_container *c, struct err *err);
+/* Snapshots of images mounted as volumes. */
+int pod_volumes_remove(struct pod_container *c, struct err *err);
+char *pod_volume_id(const struct pod_container *c, size_t mount, struct arena *a);
+/* The shim's and the runtime's part of it, after the exit. */
+int pod_container_task_delete(struct pod_container *c, struct err *err);
+
+/* ---- exits.c ---- */
+
+/* Loop thread: connects to the pod's shim and watches what runs. */
+void pod_watch_start(struct pod_sandbox *p);
+void pod_watch_end(struct pod_sandbox *p);
+/* Any thread: the container is watched from now on. */
+void pod_watch_task(struct pod_sandbox *p, struct pod_container *c);
+/* Any thread: the above by way of the loop. */
+void pod_watch_post_start(struct pod_sandbox *p);
+void pod_watch_post_end(struct pod_sandbox *p);
+
+/* It is over: state, code, reason; false when that was known already. Under the lock. */
+bool pod_container_set_exited(struct pod_container *c, int code, int64_t at, bool oom, const char *reason,
+			      const char *message);
+/* What the exit record and the kernel say, without the shim: sets EXITED if so, and commits. */
+int pod_container_reconcile(struct pod_container *c, bool shim_alive, struct err *err);
+
+/* 1 when that very process still exists. */
+int pod_process_alive(pid_t pid, uint64_t ticks);
+
+/* ---- recover.c ---- */
+
+int pod_recover(struct pod_manager *m, struct err *err);
+/* Something could not be taken away: it is tried again after a while. Any thread. */
+void pod_retry_post(struct pod_manager *m);
+
+/* ---- sandbox.c ---- */
+
+void pod_shim_launch(const struct pod_sandbox *p, struct shim_launch *ret);
+
+/* Deadlines of single steps. */
+#define POD_SHIM_START_TIME (20 * NSEC_PER_SEC)
+#define POD_TASK_CREATE_TIME (60 * NSEC_PER_SEC)
+#define POD_TASK_TIME (10 * NSEC_PER_SEC)
+#define POD_KILL_TIME (10 * NSEC_PER_SEC)
+#define POD_CLEANUP_TIME (20 * NSEC_PER_SEC)
+#define POD_HOLD_TIME (110 * NSEC_PER_SEC)

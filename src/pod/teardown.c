@@ -1,0 +1,341 @@
+/*
+ * StopPodSandbox and RemovePodSandbox, and the undoing of a run that failed. Everything here
+ * can be repeated: what is gone is success, a step that fails does not keep the others from
+ * being done, and the wish is in the record, so that the next daemon goes on where this one
+ * ended. Worker threads.
+ */
+#include "pod/cgroup.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/mount.h>
+
+/* The first failure is the one that is told. */
+static void keep_first(int *first, struct err *first_err, int r, const struct err *err)
+{
+	if (r < 0 && *first == 0) {
+		*first = r;
+		*first_err = *err;
+	}
+}
+
+/* Waits for the end of a process that is not our child. */
+static bool process_gone(pid_t pid, uint64_t ticks, int64_t deadline)
+{
+	autofd int fd = -EBADF;
+	struct pollfd pfd;
+
+	if (!pid || sys_pidfd_open_verified(pid, ticks, &fd) < 0)
+		return true;
+	pfd = (struct pollfd){ .fd = fd, .events = POLLIN };
+	while (poll(&pfd, 1, time_poll_ms(deadline)) < 0 && errno == EINTR)
+		;
+	return sys_pidfd_exited(fd) == 1;
+}
+
+static void process_kill(pid_t pid, uint64_t ticks)
+{
+	autofd int fd = -EBADF;
+
+	if (pid && sys_pidfd_open_verified(pid, ticks, &fd) == 0)
+		sys_pidfd_signal(fd, SIGKILL);
+}
+
+/* The pause process by its shim; UNAVAILABLE and the like: it has to go without. */
+static int end_pause_by_shim(struct pod_sandbox *p, const struct shim_process *shim, struct err *err)
+{
+	int64_t deadline = time_now_mono() + POD_KILL_TIME;
+	int r = shim_task_kill(shim->address, p->id, "", SIGKILL, true, deadline, err);
+
+	if (r < 0 && err->kind != ERR_NOT_FOUND && err->kind != ERR_STATE)
+		return r;
+	err_clear(err);
+	if (!process_gone(p->pid, p->pid_ticks, deadline))
+		return err_set(err, ERR_TIMEOUT, "the pause process does not end");
+	r = shim_task_delete(shim->address, p->id, "", deadline, err);
+	if (r < 0 && err->kind != ERR_NOT_FOUND)
+		return r;
+	err_clear(err);
+	return shim_shutdown(shim->address, p->id, true, deadline, err);
+}
+
+/* Pause and shim, whatever is left of them. */
+static int end_pause(void *user, struct err *err)
+{
+	struct pod_sandbox *p = user;
+	struct pod_manager *m = p->priv->m;
+	autofree char *bundle = mem_printf("%s/pause", p->dir);
+	autofree char *record = mem_printf("%s/%s", m->runtime_root, p->id);
+	autofree char *cgroup = mem_printf("%s/%s", p->cgroup_path ? p->cgroup_path : "", p->id);
+	struct shim_process shim;
+	struct shim_launch launch;
+	struct err ignored = ERR_INIT;
+	int r = 0;
+
+	if (!str_eq(p->priv->boot_id, sys_boot_id()))
+		return 0;
+	pod_lock(m);
+	shim = p->priv->shim;
+	pod_unlock(m);
+	if (!shim.pid && shim_find(p->dir, &shim, NULL) < 0)
+		shim.pid = 0;
+	if (shim.pid) {
+		if (end_pause_by_shim(p, &shim, &ignored) < 0 ||
+		    !process_gone(shim.pid, shim.start_ticks, time_now_mono() + 5 * NSEC_PER_SEC))
+			process_kill(shim.pid, shim.start_ticks);
+	}
+	if (pod_process_alive(p->pid, p->pid_ticks) == 1 || access(record, F_OK) == 0) {
+		pod_shim_launch(p, &launch);
+		launch.bundle = bundle;
+		r = shim_cleanup(&launch, p->id, m->runtime_root, time_now_mono() + POD_CLEANUP_TIME, err);
+		process_kill(p->pid, p->pid_ticks);
+		if (!process_gone(p->pid, p->pid_ticks, time_now_mono() + POD_KILL_TIME))
+			return err_set(err, ERR_TIMEOUT, "the pause process %d does not end", (int)p->pid);
+	}
+	if (p->cgroup_path && r == 0)
+		r = pod_cgroup_destroy(cgroup, err);
+	if (r < 0)
+		return err_wrap(err, r, "pause");
+	pod_lock(m);
+	p->pid = 0;
+	p->priv->shim = (struct shim_process){ 0 };
+	pod_unlock(m);
+	return 0;
+}
+
+static int detach_network(struct pod_sandbox *p, struct err *err)
+{
+	struct pod_manager *m = p->priv->m;
+
+	if (!p->priv->network)
+		return 0;
+	return cni_attach_del(m->cni, p->priv->network, time_now_mono() + m->settings.cni_timeout, err);
+}
+
+static int remove_mounts(struct pod_sandbox *p, struct err *err)
+{
+	autofree char *shm = mem_printf("%s/shm", p->dir);
+
+	if (umount2(shm, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)
+		return err_sys(err, errno, "unmount %s", shm);
+	return p->netns ? cni_netns_remove(p->netns, err) : 0;
+}
+
+/* The pod's containers, each with a reference, held by op. */
+static int hold_all(struct pod_op *op, struct pod_sandbox *p, struct pod_container ***ret, size_t *ret_n,
+		    struct err *err)
+{
+	struct pod_manager *m = p->priv->m;
+	struct pod_container **all;
+	size_t n = 0, held = 0;
+
+	pod_lock(m);
+	list_for_each(c, &p->containers, struct pod_container, link)
+		n++;
+	all = mem_new(n + 1, sizeof(struct pod_container *));
+	n = 0;
+	list_for_each(c, &p->containers, struct pod_container, link) {
+		pod_container_ref(c);
+		all[n++] = c;
+	}
+	pod_unlock(m);
+	for (size_t i = 0; i < n; i++) {
+		struct err e = ERR_INIT;
+		int r = pod_op_hold_container(op, all[i], true, &e);
+
+		if (r == 0) {
+			all[held++] = all[i];
+		} else if (e.kind != ERR_NOT_FOUND) {
+			for (size_t k = 0; k < held; k++)
+				pod_op_release_container(op, all[k]);
+			for (size_t k = i + 1; k < n; k++)
+				pod_container_unref(all[k]);
+			free(all);
+			*err = e;
+			return err_wrap(err, r, "container %s", all[i]->id);
+		}
+	}
+	*ret = all;
+	*ret_n = held;
+	return 0;
+}
+
+static int stop_containers(struct pod_op *op, struct pod_container **all, size_t n, struct err *err)
+{
+	struct err e = ERR_INIT;
+	int first = 0;
+
+	/* all signals first: they die side by side */
+	for (size_t i = 0; i < n; i++) {
+		struct err ignored = ERR_INIT;
+
+		if (all[i]->state == POD_RUNNING)
+			pod_container_kill(all[i], &ignored);
+	}
+	for (size_t i = 0; i < n; i++) {
+		int r = all[i]->state == POD_RUNNING ? pod_container_halt(op, all[i], SIGKILL, &e) : 0;
+
+		if (r == 0)
+			r = pod_container_task_delete(all[i], &e);
+		if (r < 0)
+			err_wrap(&e, r, "container %s", all[i]->config->name);
+		keep_first(&first, err, r, &e);
+		err_clear(&e);
+	}
+	return first;
+}
+
+int pod_sandbox_teardown(struct pod_op *op, struct pod_sandbox *p, struct err *err)
+{
+	struct pod_manager *m = p->priv->m;
+	struct pod_container **all = NULL;
+	struct pod_branch branch;
+	struct err e = ERR_INIT;
+	int r, first = 0;
+	size_t n = 0;
+
+	pod_lock(m);
+	p->priv->stopping = true;
+	if (p->state == POD_READY)
+		pod_sandbox_say(p, "Stopped");
+	p->state = POD_NOT_READY;
+	pod_changed(m);
+	pod_unlock(m);
+	pod_op_stage_anyway(op, "stopping containers");
+	r = hold_all(op, p, &all, &n, err);
+	if (r < 0)
+		return r;
+	r = stop_containers(op, all, n, &e);
+	keep_first(&first, err, r, &e);
+	for (size_t i = 0; i < n; i++)
+		pod_op_release_container(op, all[i]);
+	free(all);
+	pod_watch_post_end(p);
+
+	pod_op_stage_anyway(op, p->priv->network ? "CNI DEL and pause process" : "pause process");
+	pod_branch_start(&branch, m, end_pause, p);
+	err_clear(&e);
+	r = detach_network(p, &e);
+	keep_first(&first, err, r, &e);
+	err_clear(&e);
+	r = pod_branch_join(&branch, &e);
+	keep_first(&first, err, r, &e);
+	/* the network namespace stays as long as DEL did not succeed: plugins look into it */
+	if (first == 0) {
+		first = remove_mounts(p, err);
+		pod_cgroup_release(p);
+	}
+	if (first < 0)
+		return first;
+	pod_lock(m);
+	p->priv->torn_down = true;
+	pod_unlock(m);
+	return pod_sandbox_commit(p, err);
+}
+
+static int purge_containers(struct pod_op *op, struct pod_sandbox *p, struct err *err)
+{
+	struct pod_container **all = NULL;
+	size_t n = 0;
+	int first = 0, r = hold_all(op, p, &all, &n, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n; i++) {
+		struct err e = ERR_INIT;
+
+		r = pod_container_purge(op, all[i], &e);
+		keep_first(&first, err, r, &e);
+		pod_op_release_container(op, all[i]);
+	}
+	free(all);
+	return first;
+}
+
+int pod_sandbox_purge(struct pod_op *op, struct pod_sandbox *p, struct err *err)
+{
+	int r;
+
+	pod_lock(op->m);
+	p->priv->want = POD_WANT_REMOVE;
+	pod_unlock(op->m);
+	r = pod_sandbox_commit(p, err);
+	if (r == 0 && !p->priv->torn_down)
+		r = pod_sandbox_teardown(op, p, err);
+	pod_op_stage_anyway(op, "removing containers");
+	if (r == 0)
+		r = purge_containers(op, p, err);
+	if (r == 0 && (r = sys_remove_tree(AT_FDCWD, p->dir)) < 0)
+		r = err_sys(err, r, "remove %s", p->dir);
+	return r < 0 ? r : pod_sandbox_forget(p, err);
+}
+
+/* 1: there is no such pod, and so nothing to do. */
+static int take(struct pod_op *op, struct err *err)
+{
+	struct pod_sandbox *p;
+	int r = pod_sandbox_get(op->m, op->id, &p, err);
+
+	if (r == 0)
+		r = pod_op_hold_sandbox(op, p, true, err);
+	if (r < 0 && err->kind == ERR_NOT_FOUND) {
+		err_clear(err);
+		return 1;
+	}
+	return r;
+}
+
+static int stop_op(struct pod_op *op, struct err *err)
+{
+	int r = take(op, err);
+
+	if (r)
+		return r < 0 ? r : 0;
+	if (op->pod->priv->torn_down)
+		return 0;
+	pod_lock(op->m);
+	if (op->pod->priv->want == POD_WANT_NONE)
+		op->pod->priv->want = POD_WANT_STOP;
+	pod_unlock(op->m);
+	r = pod_sandbox_commit(op->pod, err);
+	return r < 0 ? r : pod_sandbox_teardown(op, op->pod, err);
+}
+
+static int remove_op(struct pod_op *op, struct err *err)
+{
+	int r = take(op, err);
+
+	return r ? (r < 0 ? r : 0) : pod_sandbox_purge(op, op->pod, err);
+}
+
+static struct pod_wait *submit(struct pod_manager *m, const char *verb, const char *what,
+			       int (*run)(struct pod_op *op, struct err *err), pod_done_fn done, void *user)
+{
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	struct pod_sandbox *p;
+	struct pod_op *op;
+	char *key, *id;
+
+	pod_lock(m);
+	p = pod_sandbox_find(m, what, NULL);
+	id = arena_strdup(&a, p ? p->id : what);
+	pod_unlock(m);
+	key = arena_printf(&a, "%s pod %s", verb, id);
+	op = pod_op_find(m, key);
+	if (op)
+		return pod_op_join(op, done, user);
+	op = pod_op_new(m, key, key, run);
+	op->id = arena_strdup(&op->arena, id);
+	return pod_op_submit(op, done, user);
+}
+
+struct pod_wait *pod_sandbox_stop(struct pod_manager *m, const char *id, pod_done_fn done, void *user)
+{
+	return submit(m, "stop", id, stop_op, done, user);
+}
+
+struct pod_wait *pod_sandbox_remove(struct pod_manager *m, const char *id, pod_done_fn done, void *user)
+{
+	return submit(m, "remove", id, remove_op, done, user);
+}
