@@ -14,6 +14,7 @@
 #include "sys/sys.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <sys/wait.h>
 
 static const int64_t DRAIN_MAX = 2 * NSEC_PER_SEC, DRAIN_EVERY = 50 * NSEC_PER_MSEC;
