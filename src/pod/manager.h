@@ -94,7 +94,7 @@ struct pod_container_private {
 	pthread_mutex_t commit;
 };
 
-/* ---- manager.c ---- */
+/* ---- table.c ---- */
 
 struct pod_sandbox *pod_sandbox_new(struct pod_manager *m, const char *id, const struct pod_config *config,
 				    struct err *err);
