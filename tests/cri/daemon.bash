@@ -50,7 +50,7 @@ daemon_prepare() {
 }
 
 daemon_start() {
-	in_net "$build/src/prog/caissond/caissond" --config "$dir/config.yaml" >>"$dir/log" 2>&1 3>&- &
+	nsenter --net="/proc/$holder/ns/net" "$build/src/prog/caissond/caissond" --config "$dir/config.yaml" >>"$dir/log" 2>&1 3>&- &
 	echo $! >"$dir/pid"
 	disown
 	for _ in $(seq 250); do
@@ -117,7 +117,7 @@ registry_start() {
 		storage: {filesystem: {rootdirectory: $dir/registry}}
 		http: {addr: $registry}
 	CONFIG
-	in_net docker-registry serve "$dir/registry.yaml" >"$dir/registry.log" 2>&1 3>&- &
+	nsenter --net="/proc/$holder/ns/net" docker-registry serve "$dir/registry.yaml" >"$dir/registry.log" 2>&1 3>&- &
 	echo $! >"$dir/registry.pid"
 	disown
 	for _ in $(seq 200); do

@@ -32,8 +32,8 @@ static void on_answered(const struct cri_answer *a, void *user)
 			       : a->code == RPC_NOT_FOUND && !a->changes ? LOG_DEBUG
 									 : LOG_WARN;
 
-	log_line(level, "%s %s%s%s: %s%s%s (%lld.%03lld ms)", a->method, a->subject, *a->result ? " -> " : "",
-		 a->result, rpc_code_name(a->code), *a->text ? ": " : "", a->text,
+	log_line(level, "%s%s%s%s%s: %s%s%s (%lld.%03lld ms)", a->method, *a->subject ? " " : "", a->subject,
+		 *a->result ? " -> " : "", a->result, rpc_code_name(a->code), *a->text ? ": " : "", a->text,
 		 (long long)(a->duration / NSEC_PER_MSEC), (long long)(a->duration % NSEC_PER_MSEC / 1000));
 }
 
