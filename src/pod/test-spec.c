@@ -152,7 +152,7 @@ static const struct row {
 	{ "the host's network brings its host name", node_net, { "\"/proc/77/ns/ipc\"" }, { "network", "\"uts\"" } },
 	{ "the host's IPC brings its /dev/shm", node_ipc, { "\"source\":\"/dev/shm\"" }, { "ns/ipc", "/run/p/shm" } },
 	{ "a pid namespace of its own", pid_container, { "{\"type\":\"pid\"}" }, { "ns/pid" } },
-	{ "the host's processes", pid_node, { "\"mount\"" }, { "\"pid\"" } },
+	{ "the host's processes", pid_node, { "\"mount\"" }, { "\"type\":\"pid\"" } },
 	{ "another container's processes", pid_target, { "\"/proc/88/ns/pid\"" } },
 	{ "an unknown mode is refused", pid_unknown, { "INVALID: namespace_options.pid" } },
 	{ "default masks", nothing, { "\"maskedPaths\":[\"/proc/acpi\"", "\"/proc/sysrq-trigger\"" } },
