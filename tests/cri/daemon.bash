@@ -133,7 +133,7 @@ pod_config() {
 	[ -n "$extra" ] || extra='{}'
 	jq -n --arg name "$1" --arg logs "$dir/logs/$1" --argjson extra "$extra" \
 		'{metadata: {name: $name, namespace: "default", uid: ("uid-" + $name), attempt: 0},
-		  log_directory: $logs, labels: {app: $name}, annotations: {note: "of a test"}, linux: {}} * $extra' \
+		  hostname: $name, log_directory: $logs, labels: {app: $name}, annotations: {note: "of a test"}, linux: {}} * $extra' \
 		>"$dir/pod-$1.json"
 	echo "$dir/pod-$1.json"
 }

@@ -108,6 +108,7 @@ static int open_network(struct daemon *d, struct err *err)
 
 static int open_pods(struct daemon *d, struct err *err)
 {
+	CLEANUP(buf_done) struct buf note = BUF_INIT(64 * 1024);
 	struct config *c = &d->config;
 	struct pod_settings settings = {
 		.root = c->root,
@@ -116,6 +117,7 @@ static int open_pods(struct daemon *d, struct err *err)
 		.seccomp_profile_root = c->pods.seccomp_profile_root,
 		.events_address = "",
 		.cni_timeout = c->cni.timeout,
+		.note = &note,
 	};
 	int r;
 
@@ -128,6 +130,7 @@ static int open_pods(struct daemon *d, struct err *err)
 	settings.shim_binary = c->shim_binary;
 	settings.pause_binary = c->pause_binary;
 	r = pod_manager_new(d->loop, d->store, d->images, d->cni, &settings, &d->pods, err);
+	log_note("pods", &note);
 	return r < 0 ? err_wrap(err, r, "pods") : 0;
 }
 
