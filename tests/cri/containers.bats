@@ -20,7 +20,6 @@ teardown() {
 	[ -n "$BATS_TEST_COMPLETED" ] || tail -n 15 "$dir/log"
 }
 
-n=0
 # started NAME JSON [COMMAND]: a running container; prints its id
 started() { run_container "$pod" "$pod_json" "$1" "${3:-sleep 1000}" "${2:-}"; }
 in_container() { crictl exec -s "$1" /bin/sh -c "$2"; }
