@@ -188,9 +188,10 @@ void grpc_call_tell(struct grpc_call *call, int http, int code, const char *text
 	call->finished = true;
 	call->code = code;
 	call->text = mem_strdup(text);
+	rpc_pb_clean_text(call->text);
 	call->drain = NULL;
 	if (core->on_answer)
-		core->on_answer(call->path, code, text, time_now_mono() - call->begun, core->on_answer_user);
+		core->on_answer(call->path, code, call->text, time_now_mono() - call->begun, core->on_answer_user);
 	if (!call->stream || !call->conn->session)
 		drop_chunks(call);
 	else if (!call->responded && !call->first)

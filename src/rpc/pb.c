@@ -36,29 +36,49 @@ static bool skip(struct cursor *c, uint64_t len)
 	return true;
 }
 
-/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF; and no NUL. */
+/* Bytes of the character at p, 0 when there is none. RFC 3629: no overlong forms, no
+ * surrogates, nothing above U+10FFFF; and no NUL. */
+static size_t character(const uint8_t *p, const uint8_t *end)
+{
+	uint32_t c = *p, least;
+	size_t more;
+
+	if (c < 0x80)
+		return c ? 1 : 0;
+	more = (c & 0xe0) == 0xc0 ? 1 : (c & 0xf0) == 0xe0 ? 2 : (c & 0xf8) == 0xf0 ? 3 : 0;
+	if (!more || (size_t)(end - p) <= more)
+		return 0;
+	least = more == 1 ? 0x80 : more == 2 ? 0x800 : 0x10000;
+	c &= 0x3fu >> more;
+	for (size_t i = 1; i <= more; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	return c < least || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) ? 0 : more + 1;
+}
+
 static bool is_text(const uint8_t *p, const uint8_t *end)
 {
-	while (p < end) {
-		uint32_t c = *p++, least;
-		int more;
+	size_t n;
 
-		if (c && c < 0x80)
-			continue;
-		more = (c & 0xe0) == 0xc0 ? 1 : (c & 0xf0) == 0xe0 ? 2 : (c & 0xf8) == 0xf0 ? 3 : 0;
-		if (!more || end - p < more)
+	for (; p < end; p += n)
+		if (!(n = character(p, end)))
 			return false;
-		least = more == 1 ? 0x80 : more == 2 ? 0x800 : 0x10000;
-		c &= 0x3fu >> more;
-		while (more--) {
-			if ((*p & 0xc0) != 0x80)
-				return false;
-			c = c << 6 | (*p++ & 0x3f);
-		}
-		if (c < least || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-			return false;
-	}
 	return true;
+}
+
+void rpc_pb_clean_text(char *text)
+{
+	const char *end = text + strlen(text);
+
+	while (text < end) {
+		size_t n = character((const uint8_t *)text, (const uint8_t *)end);
+
+		if (!n)
+			*text = '?';
+		text += n ? n : 1;
+	}
 }
 
 static int check(const ProtobufCMessageDescriptor *type, struct cursor c, int depth, struct err *err)

@@ -25,5 +25,9 @@ static inline void rpc_pb_free_ptr(void *pp)
 	rpc_pb_free(*(ProtobufCMessage **)pp);
 }
 
+/* Makes text what a protobuf string must be: each byte that is not part of UTF-8 becomes '?'. A
+ * reader in another language would refuse the whole message, the error that it carries included. */
+void rpc_pb_clean_text(char *text);
+
 /* Appends the packed message. */
 int rpc_pb_pack(const ProtobufCMessage *message, struct buf *out, struct err *err);

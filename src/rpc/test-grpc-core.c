@@ -501,6 +501,23 @@ static void nonsense_ends_the_connection_with_a_goaway(void **state)
 	}
 }
 
+static void a_storm_of_resets_ends_the_connection(void **state)
+{
+	CLEANUP(talk_end) struct talk t;
+	int n = 0;
+
+	talk_begin(&t);
+	say_hello(&t);
+	for (uint32_t id = 1; n < 5000 && !grpc_conn_over(t.conn); id += 2, n++) {
+		say_call(&t, id, "/t.T/Echo", "", 0);
+		say_frame(&t, NGHTTP2_RST_STREAM, 0, id, "\0\0\0\x8", 4);
+		if (n % 100 == 0)
+			say(&t, 0);
+	}
+	assert_in_range(n, 900, 1200);
+	assert_true(t.goaway > 0);
+}
+
 static void headers_are_bounded(void **state)
 {
 	CLEANUP(talk_end) struct talk t;
@@ -599,6 +616,7 @@ int main(void)
 		cmocka_unit_test(a_stream_carries_messages_until_it_is_finished),
 		cmocka_unit_test(a_client_that_does_not_read_bounds_a_stream),
 		cmocka_unit_test(nonsense_ends_the_connection_with_a_goaway),
+		cmocka_unit_test(a_storm_of_resets_ends_the_connection),
 		cmocka_unit_test(headers_are_bounded),
 		cmocka_unit_test(draining_lets_calls_end_and_then_is_over),
 		cmocka_unit_test(calls_outlive_connection_and_server),

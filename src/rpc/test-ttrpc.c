@@ -437,6 +437,14 @@ static void strings_are_text(void **state)
 	}
 }
 
+static void text_is_made_valid(void **state)
+{
+	char text[] = "a\xff\xc3\xa4 \xe2\x82";
+
+	rpc_pb_clean_text(text);
+	assert_string_equal(text, "a?\xc3\xa4 ??");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -449,6 +457,7 @@ int main(void)
 		cmocka_unit_test_setup(a_client_on_the_loop_has_many_calls_open_and_sees_the_end, reset),
 		cmocka_unit_test(a_small_message_cannot_ask_for_much_memory),
 		cmocka_unit_test(strings_are_text),
+		cmocka_unit_test(text_is_made_valid),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,9 +107,11 @@ int ttrpc_put_status(struct buf *out, uint32_t stream, int code, const char *tex
 {
 	Ttrpc__Response res = TTRPC__RESPONSE__INIT;
 	Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
+	autofree char *message = mem_strdup(text);
 
+	rpc_pb_clean_text(message);
 	status.code = code;
-	status.message = (char *)text;
+	status.message = message;
 	res.status = &status;
 	return put_frame(out, stream, TTRPC_RESPONSE, &res.base, NULL);
 }
