@@ -83,7 +83,8 @@ static void print(const char *text)
 }
 
 /* The server: a session of its own, nothing of the caller but the listening socket. */
-static _Noreturn void become_server(int listen_fd, const struct shim_options *o, const char *state_dir)
+static _Noreturn void become_server(int listen_fd, const char *address, const struct shim_options *o,
+				    const char *state_dir)
 {
 	char log[PATH_MAX];
 	struct err err = ERR_INIT;
@@ -109,6 +110,12 @@ static _Noreturn void become_server(int listen_fd, const struct shim_options *o,
 	r = shim_serve(listen_fd, o, state_dir, &err);
 	if (r < 0)
 		log_error("%s", err.text);
+	/* an orderly end leaves nothing to be found; a directory that was given is its giver's */
+	unlink(address);
+	snprintf(log, sizeof(log), "%s/shim.json", state_dir);
+	unlink(log);
+	if (r == 0 && str_empty(o->state_dir))
+		sys_remove_tree(AT_FDCWD, state_dir);
 	_exit(r < 0);
 }
 
@@ -150,7 +157,7 @@ int shim_command_start(const struct shim_options *o, struct err *err)
 	if (pid < 0)
 		return err_sys(err, errno, "fork");
 	if (pid == 0)
-		become_server(fd, o, state_dir);
+		become_server(fd, address, o, state_dir);
 	r = record_write_shim(state_dir, address, pid, err);
 	if (r < 0) {
 		kill(pid, SIGKILL);

@@ -384,8 +384,12 @@ void task_exec_free(struct proc *p)
 static int kill_all_job(void *user, struct job_result *ret, struct err *err)
 {
 	struct op *op = user;
+	CLEANUP(cgroup_freep) struct cgroup *cg = NULL;
+	const struct cgroup *ours = op->task->cgroup;
+	/* the descriptors of ours were closed in this child: only its path is of use */
+	int r = cgroup_open(cgroup_host_of(ours), cgroup_path(ours), &cg, err);
 
-	return cgroup_kill(op->task->cgroup, op->number, err);
+	return r < 0 ? r : cgroup_kill(cg, op->number, err);
 }
 
 static void kill_all_done(struct job_result *res, void *user)

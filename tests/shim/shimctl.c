@@ -1,5 +1,5 @@
 /*
- * shimctl — the shim's client side as a command line, for tests/shim/*.bats.
+ * shimctl — the shim's client side as a command line, for the suite tests/shim.
  *
  *	shimctl launch BINARY STATE BUNDLE POD [EVENTS]     address pid
  *	shimctl find STATE                                   address pid
@@ -166,11 +166,10 @@ static int exec_sync(char **a, int n, struct err *err)
 	int code = 0, r = shim_exec_sync(a[0], &what, a[3], &out, &err_out, &code, err);
 
 	fwrite(buf_text(&out), 1, out.len, stdout);
+	fflush(stdout);
 	fwrite(buf_text(&err_out), 1, err_out.len, stderr);
-	if (r == 0 && code) {
-		fflush(stdout);
+	if (r == 0 && code)
 		exit(code);
-	}
 	return r;
 }
 
