@@ -1,0 +1,56 @@
+/* What unpack.c and unpack-file.c share: the state of one unpacking, and single files. */
+#pragma once
+
+#include "image/unpack.h"
+
+#include <limits.h>
+#include <sys/stat.h>
+
+struct archive;
+struct archive_entry;
+
+/* of paths that are remembered until the end */
+enum { UNPACK_NAMES_MAX = 32 * 1024 * 1024 };
+
+struct unpack_time {
+	char *path; /* as resolved, below the root */
+	struct timespec mtime;
+};
+
+struct unpack {
+	int root;
+	struct source *tar;
+	uint8_t *buffer;
+	struct image_limits limits;
+	struct unpack_result *result;
+	struct err *err, source_err;
+	struct archive *archive;
+	const char *entry;      /* the current one's name, for errors */
+	char last[512];         /* the one before */
+	int parent_fd;          /* O_PATH, of `parent`, or negative */
+	char parent[PATH_MAX];
+	bool parent_setgid;
+	uint64_t logical;       /* sizes of all files, holes too */
+	/* directories get their times last: whatever is made in them changes them */
+	struct unpack_time *times;
+	size_t n_times;
+	struct arena times_arena;
+};
+
+static inline bool unpack_is_whiteout(const struct stat *st)
+{
+	return S_ISCHR(st->st_mode) && st->st_rdev == 0;
+}
+
+void unpack_forget_parent(struct unpack *u);
+
+/* All make `name` in u->parent_fd, replacing what this layer has put there before. */
+int unpack_regular(struct unpack *u, struct archive_entry *e, const char *name);
+int unpack_directory(struct unpack *u, struct archive_entry *e, const char *name, const char *parent);
+int unpack_symlink(struct unpack *u, struct archive_entry *e, const char *name);
+int unpack_special(struct unpack *u, struct archive_entry *e, const char *name);
+int unpack_hardlink(struct unpack *u, const char *name, const char *target);
+
+int unpack_metadata_of_root(struct unpack *u, struct archive_entry *e);
+int unpack_set_opaque(struct unpack *u, int dirfd, const char *name);
+int unpack_set_times(struct unpack *u);
