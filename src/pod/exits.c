@@ -70,7 +70,7 @@ static int exit_op(struct pod_op *op, struct err *err)
 	struct pod_manager *m = op->m;
 	struct pod_container *c;
 	struct shim_exit e = { 0 };
-	bool changed;
+	bool changed, starting;
 	int r;
 
 	pod_lock(m);
@@ -83,13 +83,24 @@ static int exit_op(struct pod_op *op, struct err *err)
 	if (shim_exit_read(c->dir, &a, &e, NULL) < 0)
 		e = op->exit; /* the record is lost, the announcement is not */
 	pod_lock(m);
+	starting = c->priv->starting;
+	pod_unlock(m);
+	/* a start that still runs says first what it knows: a program that could not be executed
+	 * ends as well, but that end is the start's error and no exit */
+	if (starting) {
+		r = pod_op_hold_container(op, c, false, err);
+		if (r < 0)
+			return r;
+	}
+	pod_lock(m);
 	changed = pod_container_set_exited(c, e.code, e.exited_at, e.oom_killed, NULL, NULL);
 	pod_unlock(m);
 	if (changed)
 		pod_container_commit(c, NULL);
 	/* its cgroups and the runtime's record go now, not only when it is removed */
-	r = pod_op_hold_container(op, c, false, err);
-	return r < 0 ? r : pod_container_task_delete(c, err);
+	if (!starting && (r = pod_op_hold_container(op, c, false, err)) < 0)
+		return r;
+	return pod_container_task_delete(c, err);
 }
 
 static int pause_exit_op(struct pod_op *op, struct err *err)

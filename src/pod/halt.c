@@ -123,6 +123,24 @@ int pod_container_halt(struct pod_op *op, struct pod_container *c, int sig, stru
 	return pod_container_await(c, time_now_mono() + POD_KILL_TIME, err);
 }
 
+/* What was created and never started, or could not be, is alive still: it is killed first. */
+static int delete_by_shim(struct pod_container *c, const char *address, struct err *err)
+{
+	int64_t deadline = time_now_mono() + POD_TASK_TIME;
+	struct shim_state state;
+	int r = shim_task_delete(address, c->id, "", deadline, err);
+
+	if (r < 0 && err->kind == ERR_STATE) {
+		err_clear(err);
+		r = shim_task_kill(address, c->id, "", SIGKILL, true, deadline, err);
+		if (r == 0)
+			r = shim_task_wait(address, c->id, "", deadline, &state, err);
+		if (r == 0)
+			r = shim_task_delete(address, c->id, "", deadline, err);
+	}
+	return r < 0 && err->kind == ERR_NOT_FOUND ? 0 : r;
+}
+
 int pod_container_task_delete(struct pod_container *c, struct err *err)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
@@ -135,9 +153,7 @@ int pod_container_task_delete(struct pod_container *c, struct err *err)
 		return 0;
 	if (from_this_boot(c)) {
 		if (address)
-			r = shim_task_delete(address, c->id, "", time_now_mono() + POD_TASK_TIME, err);
-		if (r < 0 && address && err->kind == ERR_NOT_FOUND)
-			r = 0;
+			r = delete_by_shim(c, address, err);
 		if (r < 0) {
 			err_clear(err);
 			pod_shim_launch(c->pod, &launch);

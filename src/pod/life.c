@@ -131,8 +131,7 @@ static int start_op(struct pod_op *op, struct err *err)
 	pod_lock(m);
 	c->priv->starting = false;
 	c->started_at = at;
-	if (c->state == POD_CREATED) /* else its exit was quicker than this */
-		c->state = POD_RUNNING;
+	c->state = POD_RUNNING;
 	pod_changed(m);
 	pod_unlock(m);
 	return pod_container_commit(c, err);
