@@ -131,7 +131,8 @@ static int start_op(struct pod_op *op, struct err *err)
 	pod_lock(m);
 	c->priv->starting = false;
 	c->started_at = at;
-	c->state = POD_RUNNING;
+	if (c->state == POD_CREATED) /* else the shim died meanwhile, and its end was noted */
+		c->state = POD_RUNNING;
 	pod_changed(m);
 	pod_unlock(m);
 	return pod_container_commit(c, err);
