@@ -11,7 +11,7 @@
  *   runtime/exec.c    a further process in a running container
  *   runtime/state.c   <root>/<id>/state.json, and the kernel's truth about it
  *
- * Order: runtime_create → (state created; init waits on <root>/<id>/exec.fifo) →
+ * Order: runtime_create → (state created; init waits on <root>/<id>/start.sock) →
  * runtime_start → … the process exits … → runtime_delete. All of them take `root`, the
  * directory of the runtime's records ("/run/caisson-oci"), and the container's id, and hold
  * a lock on <root>/<id> while they work, so calls from several processes serialise for
@@ -35,6 +35,11 @@
 
 #include <sys/types.h>
 
+/* Who hears, for the whole process, that something was clamped or left out while the call
+ * went on: one line of text, for the log. Nobody by default. */
+typedef void (*runtime_warn_fn)(const char *text, void *user);
+void runtime_on_warning(runtime_warn_fn fn, void *user);
+
 /* A layered root file system that the runtime itself mounts, inside the container's mount
  * namespace only: the host's mount table never sees it. */
 struct runtime_overlay {
@@ -54,12 +59,13 @@ struct runtime_create {
 	int preserve_fds;                /* descriptors 3 … 3+n-1 stay open in the container */
 	bool no_pivot, no_new_keyring, systemd_cgroup;
 	bool force_cgroup_less;          /* --cgroup-manager disabled */
-	int log_level;
 };
 
 #define RUNTIME_CREATE_INIT { .console_socket = -EBADF, .terminal = -EBADF }
 
 int runtime_create(const struct runtime_create *what, pid_t *ret_pid, struct err *err);
+/* The program has been executed when 0 is returned; one that could not be is this call's
+ * error. A failed poststart hook is a warning and stops nothing. */
 int runtime_start(const char *root, const char *id, struct err *err);
 
 /* sig to init; all: to every process of the container. A container that is gone already is
@@ -83,6 +89,24 @@ struct runtime_state {
 };
 
 int runtime_state(const char *root, const char *id, struct arena *a, struct runtime_state *ret, struct err *err);
+
+/* The process of config.json as it was created: what exec starts from. */
+int runtime_process(const char *root, const char *id, struct arena *a, struct oci_process *ret, struct err *err);
+
+/* All ids with a record under root, in no order. A root that does not exist has none. */
+int runtime_list(const char *root, struct arena *a, char ***ret, size_t *ret_n, struct err *err);
+
+/* Pids of all processes in the container, as the caller sees them. Heap. */
+int runtime_pids(const char *root, const char *id, pid_t **ret, size_t *ret_n, struct err *err);
+
+/*
+ * Makes the calling program's own file unreachable for writing through /proc/<pid>/exe, for
+ * it is what a container would find there (CVE-2019-5736): the program executes itself once
+ * more from a detached read-only mount of its own file, which copies nothing. First thing
+ * in main(); returns 0 at once when the file already is on a read-only mount or sealed, and
+ * when there is nothing that can be done (no privilege). argv is that of main.
+ */
+int runtime_protect_self(char **argv);
 
 struct runtime_exec {
 	const char *root, *id;

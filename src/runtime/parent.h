@@ -1,0 +1,20 @@
+/* What create and exec share on the parent's side (inner header). */
+#pragma once
+
+#include "runtime/child.h"
+
+/* The host's /proc, verified: O_PATH. */
+int parent_open_proc(int *ret, struct err *err);
+/* The Unix socket that gets the terminal may be a connected one already, or is used as is. */
+
+/* Memory for the filter that parent and child share; NULL when there is none. */
+struct shared_filter *parent_share_filter(void);
+int parent_fill_filter(struct shared_filter *to, const struct sec_filter *from, struct err *err);
+
+/* oom_score_adj of a child, clamped with a warning where the kernel does not let us lower it. */
+int parent_set_oom_score(pid_t pid, const int32_t *value, struct err *err);
+
+/* The error of a child, however it ended: from its message, or made up from its death. */
+int parent_child_error(const struct sync_msg *m, int r, int pidfd, struct err *err);
+
+int parent_write_pid_file(const char *path, pid_t pid, struct err *err);

@@ -1,0 +1,190 @@
+/*
+ * Spec → plan: the process: arguments, user, capabilities, limits, labels. Pure.
+ */
+#include "runtime/plan.h"
+
+#include <linux/ioprio.h>
+#include <sched.h>
+#include <sys/personality.h>
+#include <sys/syscall.h>
+
+static int plan_caps(const struct oci_capabilities *c, struct process_plan *p, struct err *err)
+{
+	uint64_t permitted, bounding;
+	int r;
+
+	p->kernel_caps = sec_caps_kernel();
+	if (!c)
+		return 0; /* none */
+	const struct {
+		char **names;
+		size_t n;
+		uint64_t *mask;
+	} sets[] = {
+		{ c->bounding, c->n_bounding, &p->caps.bounding },
+		{ c->effective, c->n_effective, &p->caps.effective },
+		{ c->inheritable, c->n_inheritable, &p->caps.inheritable },
+		{ c->permitted, c->n_permitted, &p->caps.permitted },
+		{ c->ambient, c->n_ambient, &p->caps.ambient },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(sets); i++)
+		sec_caps_parse((const char *const *)sets[i].names, sets[i].n, sets[i].mask, NULL);
+	/* an ambient capability must be inheritable; lists that leave that out (runc's own
+	 * default does) mean that no ambient capability comes of it */
+	p->caps.ambient &= p->caps.permitted & p->caps.inheritable;
+	r = sec_caps_check(&p->caps, err);
+	if (r < 0)
+		return err_wrap(err, r, "process.capabilities");
+	/* what the runtime lacks itself it can't give; a caller in a user namespace of its own
+	 * has all of them there, so only the bounding set counts */
+	if (sec_caps_own(&permitted, &bounding) == 0)
+		sec_caps_clamp(&p->caps, bounding);
+	return 0;
+}
+
+static int plan_rlimits(const struct oci_process *o, struct arena *a, struct process_plan *p, struct err *err)
+{
+	int r;
+
+	p->rlimits = o->n_rlimits ? arena_new(a, o->n_rlimits, sizeof(*p->rlimits)) : NULL;
+	for (size_t i = 0; i < o->n_rlimits; i++) {
+		int number = sec_rlimit_number(o->rlimits[i].type);
+
+		if (number < 0)
+			return err_set(err, ERR_INVALID, "process.rlimits[%zu].type: unknown \"%s\"", i,
+				       o->rlimits[i].type);
+		p->rlimits[i] = (struct sec_rlimit){ number, o->rlimits[i].soft, o->rlimits[i].hard };
+	}
+	p->n_rlimits = o->n_rlimits;
+	r = sec_rlimits_check(p->rlimits, p->n_rlimits, err);
+	return r < 0 ? err_wrap(err, r, "process.rlimits") : 0;
+}
+
+static int plan_scheduling(const struct oci_process *o, struct process_plan *p, struct err *err)
+{
+	static const struct {
+		const char *name;
+		int value;
+	} classes[] = { { "IOPRIO_CLASS_RT", 1 }, { "IOPRIO_CLASS_BE", 2 }, { "IOPRIO_CLASS_IDLE", 3 } },
+	  policies[] = { { "SCHED_OTHER", 0 }, { "SCHED_FIFO", 1 }, { "SCHED_RR", 2 }, { "SCHED_BATCH", 3 },
+			 { "SCHED_ISO", 4 }, { "SCHED_IDLE", 5 }, { "SCHED_DEADLINE", 6 } },
+	  flags[] = { { "SCHED_FLAG_RESET_ON_FORK", 1 }, { "SCHED_FLAG_RECLAIM", 2 },
+		      { "SCHED_FLAG_DL_OVERRUN", 4 }, { "SCHED_FLAG_KEEP_POLICY", 8 },
+		      { "SCHED_FLAG_KEEP_PARAMS", 16 }, { "SCHED_FLAG_UTIL_CLAMP_MIN", 32 },
+		      { "SCHED_FLAG_UTIL_CLAMP_MAX", 64 } };
+
+	p->io_priority = o->io_priority;
+	for (size_t i = 0; o->io_priority && i < ARRAY_LEN(classes); i++)
+		if (str_eq(classes[i].name, o->io_priority->class_))
+			p->io_class = classes[i].value;
+	if (o->io_priority && !p->io_class)
+		return err_set(err, ERR_INVALID, "process.ioPriority.class: unknown \"%s\"", o->io_priority->class_);
+	if (o->io_priority && (o->io_priority->priority < 0 || o->io_priority->priority > 7))
+		return err_set(err, ERR_INVALID, "process.ioPriority.priority: %d is not in 0 to 7",
+			       o->io_priority->priority);
+	p->scheduler = o->scheduler;
+	p->scheduler_policy = -1;
+	if (!o->scheduler)
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(policies); i++)
+		if (str_eq(policies[i].name, o->scheduler->policy))
+			p->scheduler_policy = policies[i].value;
+	if (p->scheduler_policy < 0)
+		return err_set(err, ERR_INVALID, "process.scheduler.policy: unknown \"%s\"", o->scheduler->policy);
+	for (size_t i = 0; i < o->scheduler->n_flags; i++) {
+		size_t k = 0;
+
+		while (k < ARRAY_LEN(flags) && !str_eq(flags[k].name, o->scheduler->flags[i]))
+			k++;
+		if (k == ARRAY_LEN(flags))
+			return err_set(err, ERR_INVALID, "process.scheduler.flags[%zu]: unknown \"%s\"", i,
+				       o->scheduler->flags[i]);
+		p->scheduler_flags |= (uint64_t)flags[k].value;
+	}
+	return 0;
+}
+
+static int plan_personality(const struct oci_personality *o, struct process_plan *p, struct err *err)
+{
+	p->personality = -1;
+	if (!o)
+		return 0;
+	if (o->n_flags)
+		return err_set(err, ERR_INVALID, "linux.personality.flags: none are defined");
+	if (str_eq(o->domain, "LINUX"))
+		p->personality = PER_LINUX;
+	else if (str_eq(o->domain, "LINUX32"))
+		p->personality = PER_LINUX32;
+	else
+		return err_set(err, ERR_INVALID, "linux.personality.domain: unknown \"%s\"", o->domain);
+	return 0;
+}
+
+static int plan_env(const struct oci_process *o, struct arena *a, struct process_plan *p, struct err *err)
+{
+	/* two more: HOME when it has to be found, and the end */
+	p->envp = arena_new(a, o->n_env + 2, sizeof(char *));
+	for (size_t i = 0; i < o->n_env; i++) {
+		char *e = o->env[i];
+
+		if (!strchr(e, '='))
+			return err_set(err, ERR_INVALID, "process.env[%zu]: \"%s\" has no \"=\"", i, e);
+		p->envp[i] = e;
+		if (str_skip_prefix(e, "PATH="))
+			p->path = e + 5;
+		if (str_skip_prefix(e, "HOME=") && e[5])
+			p->has_home = true;
+	}
+	p->n_env = o->n_env;
+	return 0;
+}
+
+int plan_process(const struct oci_process *o, const struct oci_linux *l, struct arena *a,
+		 struct process_plan *p, struct err *err)
+{
+	int r;
+
+	memset(p, 0, sizeof(*p));
+	if (!o->n_args || str_empty(o->args[0]))
+		return err_set(err, ERR_INVALID, "process.args: must not be empty");
+	if (*o->cwd != '/')
+		return err_set(err, ERR_INVALID, "process.cwd: \"%s\" is not an absolute path", o->cwd);
+	p->argv = arena_new(a, o->n_args + 1, sizeof(char *));
+	memcpy(p->argv, o->args, o->n_args * sizeof(char *));
+	r = plan_env(o, a, p, err);
+	if (r < 0)
+		return r;
+	p->cwd = o->cwd;
+	p->uid = o->user.uid;
+	p->gid = o->user.gid;
+	p->groups = (gid_t *)o->user.additional_gids;
+	p->n_groups = o->user.n_additional_gids;
+	p->set_groups = true;
+	p->umask = o->user.umask ? *o->user.umask & 0777 : 0022;
+	p->no_new_privs = o->no_new_privileges;
+	p->apparmor = o->apparmor_profile;
+	p->selinux = o->selinux_label;
+	p->oom_score_adj = o->oom_score_adj;
+	p->terminal = o->terminal;
+	if (p->oom_score_adj && (*p->oom_score_adj < -1000 || *p->oom_score_adj > 1000))
+		return err_set(err, ERR_INVALID, "process.oomScoreAdj: %d is not in -1000 to 1000", *p->oom_score_adj);
+	if (o->console_size) {
+		p->rows = (unsigned short)o->console_size->height;
+		p->columns = (unsigned short)o->console_size->width;
+	}
+	r = plan_caps(o->capabilities, p, err);
+	if (r == 0)
+		r = plan_rlimits(o, a, p, err);
+	if (r == 0)
+		r = plan_scheduling(o, p, err);
+	if (r == 0)
+		r = plan_personality(l ? l->personality : NULL, p, err);
+	if (r < 0)
+		return r;
+	r = sec_apparmor_check(p->apparmor, err);
+	if (r < 0)
+		return err_wrap(err, r, "process.apparmorProfile");
+	r = sec_selinux_check(p->selinux, err);
+	return r < 0 ? err_wrap(err, r, "process.selinuxLabel") : 0;
+}

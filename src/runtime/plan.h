@@ -1,0 +1,100 @@
+/*
+ * The plan of one container (inner header of runtime/).
+ *
+ * plan.c and its siblings turn config.json into these structs: checked, resolved, with
+ * every list built, so that the processes after clone only walk them. Everything lives in
+ * one arena; descriptors are closed by plan_done.
+ */
+#pragma once
+
+#include "cgroup/cgroup.h"
+#include "mnt/mnt.h"
+#include "ns/ns.h"
+#include "oci/oci.h"
+#include "runtime/runtime.h"
+#include "sec/sec.h"
+
+#include <linux/filter.h>
+
+/* What a process inside becomes; shared by create and exec. */
+struct process_plan {
+	char **argv;
+	char **envp;      /* one free slot before the final NULL, for HOME */
+	size_t n_env;
+	const char *path; /* of the environment, for looking argv[0] up */
+	bool has_home;
+	const char *cwd;
+	uid_t uid;
+	gid_t gid;
+	gid_t *groups;
+	size_t n_groups;
+	bool set_groups;  /* false where setgroups is denied */
+	mode_t umask;
+	struct sec_caps caps;
+	uint64_t kernel_caps;
+	struct sec_rlimit *rlimits;
+	size_t n_rlimits;
+	bool no_new_privs, new_keyring;
+	const char *apparmor, *selinux;
+	const int32_t *oom_score_adj;
+	bool terminal;
+	unsigned short rows, columns;
+	int personality; /* -1: as it is */
+	const struct oci_io_priority *io_priority;
+	int io_class;
+	const struct oci_scheduler *scheduler;
+	int scheduler_policy;
+	uint64_t scheduler_flags;
+};
+
+struct sysctl_plan {
+	const char *name; /* "net/ipv4/ip_forward" */
+	const char *value;
+};
+
+struct runtime_plan {
+	struct arena *arena;
+	const struct oci_config *config;
+	const char *id, *bundle;
+
+	unsigned ns_new, ns_join; /* 1 << enum ns_kind */
+	const char *ns_path[NS_KINDS];
+	int ns_fd[NS_KINDS];
+	struct ns_id_map *uids, *gids;
+	size_t n_uids, n_gids;
+	struct ns_time_offset *offsets;
+	size_t n_offsets;
+	const char *hostname, *domainname;
+	struct sysctl_plan *sysctls;
+	size_t n_sysctls;
+
+	struct mnt_plan mnt;
+	bool has_mnt; /* a mount namespace of its own: mounts, pivot_root; else chroot */
+	const char *rootfs;
+
+	const struct cgroup_host *cgroup_host; /* NULL: no cgroups at all */
+	const char *cgroup_path;
+	struct cgroup_limits limits;
+	struct cgroup_plan cgroup;
+
+	struct process_plan process;
+	bool has_seccomp;
+	struct sec_seccomp seccomp;
+};
+
+/* Pure but for asking what this host is. Errors name the JSON path. */
+int plan_make(const struct runtime_create *what, const struct oci_config *config, struct arena *a,
+	      struct runtime_plan *plan, struct err *err);
+void plan_done(struct runtime_plan *plan);
+
+/* By purpose, each in its own file. */
+int plan_process(const struct oci_process *p, const struct oci_linux *l, struct arena *a,
+		 struct process_plan *ret, struct err *err);
+int plan_namespaces(struct runtime_plan *plan, struct err *err);
+int plan_mounts(struct runtime_plan *plan, const struct runtime_create *what, struct err *err);
+int plan_limits(const struct oci_resources *r, bool creating, struct arena *a, struct cgroup_limits *ret,
+		struct err *err);
+int plan_seccomp(const struct oci_seccomp *s, struct arena *a, struct sec_seccomp *ret, struct err *err);
+
+/* Where the container's root is on the host. */
+const char *plan_rootfs(const struct runtime_create *what, const struct oci_config *config, struct arena *a);
