@@ -296,6 +296,20 @@ int shim_log_reopen(const char *address, const char *id, int64_t deadline, struc
 	return r < 0 ? err_wrap(err, r, "shim") : 0;
 }
 
+int shim_attach(const char *address, const char *id, const char *out, const char *err_path, int64_t deadline,
+		struct err *err)
+{
+	Caisson__Shim__V1__AttachRequest req = CAISSON__SHIM__V1__ATTACH_REQUEST__INIT;
+	int r;
+
+	req.id = text(id);
+	req.stdout = text(out);
+	req.stderr = text(err_path);
+	r = ttrpc_call_once_pb(address, SHIM_SERVICE, "Attach", &req.base, &google__protobuf__empty__descriptor,
+			       deadline, NULL, err);
+	return r < 0 ? err_wrap(err, r, "shim") : 0;
+}
+
 /* ---- exec ---- */
 
 int shim_task_exec(const char *address, const struct shim_exec *what, int64_t deadline, struct err *err)

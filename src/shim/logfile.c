@@ -4,13 +4,15 @@
  * Invariants:
  *  - `pending` is not empty exactly while the file is stalled; it begins inside or at the
  *    start of a log line and ends at the end of one. Nothing else is written before it.
- *  - A stream is in the loop exactly while it has not ended and its file is not stalled.
+ *  - A stream is in the loop exactly while it has not ended, its file is not stalled and
+ *    nobody who is attached holds it up.
  *  - `carry` of a stream is what was read and not yet formatted: the beginning of a line,
  *    at most LOG_LINE_MAX, or more while the file is stalled.
  */
 #include "shim/logfile.h"
 
 #include "shim/log.h"
+#include "shim/tap.h"
 #include "sys/sys.h"
 
 #include <fcntl.h>
@@ -32,6 +34,7 @@ struct stream {
 	uint8_t *carry;
 	size_t n_carry;
 	bool ended; /* no more bytes will come; carry is the rest */
+	struct taps taps;
 };
 
 struct logfile {
@@ -80,17 +83,26 @@ static bool stalled(const struct logfile *f)
 
 static void on_readable(uint32_t events, void *user);
 
-/* Off means out of the loop: a hang-up would be reported whatever events are asked for. */
-static void watch_streams(struct logfile *f, bool on)
+/* Not reading means out of the loop: a hang-up would be reported whatever events are asked for. */
+static void watch_stream(struct stream *st)
 {
-	for (size_t i = 0; i < f->n_streams; i++) {
-		struct stream *st = &f->streams[i];
+	bool on = !st->ended && !stalled(st->file) && !taps_busy(&st->taps);
 
-		if (!on)
-			event_fd_free(take_ptr(&st->source));
-		else if (!st->ended && !st->source)
-			event_fd_new(f->shim->loop, st->fd, EPOLLIN, on_readable, st, &st->source);
-	}
+	if (!on)
+		event_fd_free(take_ptr(&st->source));
+	else if (!st->source)
+		event_fd_new(st->file->shim->loop, st->fd, EPOLLIN, on_readable, st, &st->source);
+}
+
+static void watch_streams(struct logfile *f)
+{
+	for (size_t i = 0; i < f->n_streams; i++)
+		watch_stream(&f->streams[i]);
+}
+
+static void on_taps_free(void *user)
+{
+	watch_stream(user);
 }
 
 /* As much as the file takes: bytes written. */
@@ -122,7 +134,7 @@ static void stall(struct logfile *f, const uint8_t *data, size_t len)
 	f->n_pending = len;
 	f->backoff = BACKOFF_FIRST;
 	event_timer_set(f->retry, time_now_mono() + f->backoff);
-	watch_streams(f, false);
+	watch_streams(f);
 }
 
 /* Formats and writes what it can of in; keeps the rest as the stream's carry. */
@@ -161,6 +173,7 @@ static void end_stream(struct stream *st)
 	event_fd_free(take_ptr(&st->source));
 	fd_drop(&st->fd);
 	st->ended = true;
+	taps_end(&st->taps);
 	feed(st, st->carry, st->n_carry);
 }
 
@@ -185,8 +198,7 @@ static void on_retry(void *user)
 	}
 	for (size_t i = 0; i < f->n_streams && !stalled(f); i++)
 		feed(&f->streams[i], f->streams[i].carry, f->streams[i].n_carry);
-	if (!stalled(f))
-		watch_streams(f, true);
+	watch_streams(f);
 }
 
 /* ---- reading ---- */
@@ -211,7 +223,9 @@ static size_t take_in(struct stream *st, size_t most)
 		end_stream(st);
 		return 0;
 	}
+	taps_write(&st->taps, scratch.in + st->n_carry, (size_t)n);
 	feed(st, scratch.in, st->n_carry + (size_t)n);
+	watch_stream(st);
 	return (size_t)n;
 }
 
@@ -269,20 +283,26 @@ int logfile_open(struct shim *s, const char *path, struct logfile **ret, struct 
 int logfile_add(struct logfile *f, const char *name, int fd, struct err *err)
 {
 	struct stream *st = &f->streams[f->n_streams];
-	int r;
 
 	assert(f->n_streams < STREAMS_MAX);
 	sys_set_nonblock(fd);
-	r = event_fd_new(f->shim->loop, fd, EPOLLIN, on_readable, st, &st->source);
-	if (r < 0) {
-		close(fd);
-		return err_sys(err, r, "log file %s: watch %s", f->path, name);
-	}
 	st->file = f;
 	st->name = name;
 	st->fd = fd;
+	taps_init(&st->taps, f->shim, on_taps_free, st);
 	f->n_streams++;
+	watch_stream(st);
+	if (!st->source)
+		return err_set(err, ERR_LIMIT, "log file %s: %s cannot be watched", f->path, name);
 	return 0;
+}
+
+int logfile_attach(struct logfile *f, const char *name, const char *fifo, struct err *err)
+{
+	for (size_t i = 0; i < f->n_streams; i++)
+		if (str_eq(f->streams[i].name, name) && !f->streams[i].ended)
+			return taps_add(&f->streams[i].taps, fifo, err);
+	return err_set(err, ERR_STATE, "%s has ended", name);
 }
 
 int logfile_reopen(struct logfile *f, struct err *err)

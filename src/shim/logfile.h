@@ -26,6 +26,9 @@ void logfile_free(struct logfile *f);
 /* One more stream, "stdout" or "stderr", at most two; takes fd. name is borrowed. */
 int logfile_add(struct logfile *f, const char *name, int fd, struct err *err);
 
+/* A copy of what the stream brings from now on goes to the FIFO, too (tap.h). */
+int logfile_attach(struct logfile *f, const char *name, const char *fifo, struct err *err);
+
 /*
  * After the file was renamed: what comes from now on goes to a new file of that name. A line
  * of which a part is in the old file already is finished there first. On an error the

@@ -126,6 +126,12 @@ int shim_task_close_stdin(const char *address, const char *id, const char *exec_
 /* Blocks until the process has exited: its code and time. For watching many: shim_watch. */
 int shim_task_wait(const char *address, const char *id, const char *exec_id, int64_t deadline,
 		   struct shim_state *ret, struct err *err);
+/* A copy of what the container writes from now on goes to these FIFOs as well, which the caller
+ * made and has opened for reading; "" or NULL: not this stream (a terminal has stdout only).
+ * They end with the container. A reader that takes nothing for some seconds is dropped, and
+ * holds the container up until then. Input: the FIFO <bundle>/stdin. */
+int shim_attach(const char *address, const char *id, const char *out, const char *err_path, int64_t deadline,
+		struct err *err);
 int shim_task_update(const char *address, const char *id, const struct oci_resources *resources,
 		     int64_t deadline, struct err *err);
 int shim_task_pause(const char *address, const char *id, bool paused, int64_t deadline, struct err *err);

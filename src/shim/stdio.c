@@ -255,6 +255,19 @@ int stdio_reopen_logs(struct stdio *io, struct err *err)
 	return r;
 }
 
+int stdio_attach(struct stdio *io, const char *out, const char *err_path, struct err *err)
+{
+	int r = 0;
+
+	if (!str_empty(out))
+		r = io->logs[0] ? logfile_attach(io->logs[0], "stdout", out, err) :
+				  err_set(err, ERR_UNSUPPORTED, "attach: stdout has no log");
+	if (r == 0 && !str_empty(err_path))
+		r = io->logs[1] ? logfile_attach(io->logs[1], "stderr", err_path, err) :
+				  err_set(err, ERR_UNSUPPORTED, "attach: stderr has no log");
+	return r;
+}
+
 void stdio_done(struct stdio *io)
 {
 	close_job_ends(io);

@@ -46,5 +46,7 @@ void stdio_close_in(struct stdio *io);
 int stdio_resize(struct stdio *io, unsigned width, unsigned height, struct err *err);
 /* NOT_FOUND when there is no log file. */
 int stdio_reopen_logs(struct stdio *io, struct err *err);
+/* Copies of the outputs to FIFOs that have a reader, "" for none. Only where there is a log. */
+int stdio_attach(struct stdio *io, const char *out, const char *err_path, struct err *err);
 /* Closes all; harmless when repeated. */
 void stdio_done(struct stdio *io);

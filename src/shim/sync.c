@@ -124,7 +124,23 @@ static void on_reopen_log(struct ttrpc_call *call, const void *request, void *us
 		ttrpc_call_reply_pb(call, &res.base);
 }
 
+static void on_attach(struct ttrpc_call *call, const void *request, void *user)
+{
+	const Caisson__Shim__V1__AttachRequest *req = request;
+	Google__Protobuf__Empty res = GOOGLE__PROTOBUF__EMPTY__INIT;
+	struct err err = ERR_INIT;
+	struct proc *p = task_find_proc(user, req->id, "", &err);
+
+	if (p)
+		stdio_attach(&p->io, req->stdout, req->stderr, &err);
+	if (err.kind)
+		ttrpc_call_fail(call, &err);
+	else
+		ttrpc_call_reply_pb(call, &res.base);
+}
+
 const struct ttrpc_method service_shim_methods[] = {
+	{ .name = "Attach", .pb = on_attach, .request = &caisson__shim__v1__attach_request__descriptor },
 	{ .name = "ReopenLog", .pb = on_reopen_log, .request = &caisson__shim__v1__reopen_log_request__descriptor },
 	{ .name = "ExecSync", .pb = on_exec_sync, .request = &caisson__shim__v1__exec_sync_request__descriptor },
 };

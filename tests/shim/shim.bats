@@ -245,6 +245,31 @@ teardown() { shim_teardown; }
 	[ "$(content "$T/l")" = $'one\ntwo' ]
 }
 
+@test "who attaches gets what comes from then on, and holds nobody up for ever" {
+	bundle c1 -- sh -c 'echo before; read x; echo after; busybox yes | head -n 200000; echo end'
+	launch c1
+	ctl create c1 "$T/c1" "$ROOT" stdin log="$T/l" >/dev/null
+	ctl start c1 >/dev/null
+	mkfifo "$T/a" "$T/b"
+	cat "$T/a" >"$T/got" &
+	reader=$!
+	# this one never reads
+	sleep 20 <>"$T/b" &
+	sleeper=$!
+	eventually grep -q before "$T/l"
+	eventually ctl attach c1 "$T/a" 2>/dev/null
+	ctl attach c1 "$T/b"
+	echo go >"$T/c1/stdin"
+	[ "$(ctl wait c1)" = 0 ]
+	kill "$sleeper"
+	ctl delete c1
+	wait "$reader"
+	[ "$(head -n 1 "$T/got")" = after ]
+	[ "$(tail -n 1 "$T/got")" = end ]
+	[ "$(wc -l <"$T/got")" = 200002 ]
+	[ "$(wc -l <"$T/l")" = 200003 ]
+}
+
 @test "pause and resume" {
 	bundle c1 -- sleep 1000
 	launch c1
@@ -347,5 +372,6 @@ teardown() { shim_teardown; }
 	[ "$(ls "/proc/$SHIM_PID/fd" | wc -l)" = "$fds" ]
 	[ "$(awk '/Anonymous/ { print $2 }' "/proc/$SHIM_PID/smaps_rollup")" -le $((rss + 16)) ]
 	[ -z "$(ps -o stat= --ppid "$SHIM_PID" | grep Z)" ]
-	[ "$rss" -le 300 ]
+	# sanitizers have memory of their own
+	readelf -l "$CAISSON_SHIM" | grep -q INTERP || [ "$rss" -le 300 ]
 }

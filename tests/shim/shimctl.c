@@ -9,6 +9,7 @@
  *	shimctl exec ADDR ID EXEC tty|no IN OUT ERR ARG…     with FIFOs ("" for none); then start
  *	shimctl exec-sync ADDR ID TIMEOUT_MS FIFO_DIR ARG…   output on stdout and stderr; exit code
  *	shimctl resize ADDR ID WIDTH HEIGHT
+ *	shimctl attach ADDR ID OUT [ERR]                     FIFOs with a reader
  *	shimctl watch ADDR ID…                               a line for each exit, until the shim ends
  *	shimctl shutdown ADDR POD [now]
  *	shimctl cleanup BINARY STATE BUNDLE ID ROOT
@@ -136,6 +137,11 @@ static int close_stdin(char **a, int n, struct err *err)
 	return shim_task_close_stdin(a[0], a[1], exec_of(a, n), deadline(), err);
 }
 
+static int attach(char **a, int n, struct err *err)
+{
+	return shim_attach(a[0], a[1], a[2], n > 3 ? a[3] : "", deadline(), err);
+}
+
 static int kill_it(char **a, int n, struct err *err)
 {
 	return shim_task_kill(a[0], a[1], "", atoi(a[2]), n > 3, deadline(), err);
@@ -229,6 +235,7 @@ static const struct {
 	{ "reopen", 2, reopen },       { "kill", 3, kill_it },      { "exec", 8, exec },
 	{ "exec-sync", 5, exec_sync }, { "resize", 4, resize },     { "watch", 1, watch },
 	{ "shutdown", 2, shut_down },  { "cleanup", 5, cleanup },   { "close-stdin", 2, close_stdin },
+	{ "attach", 3, attach },
 };
 
 int main(int argc, char **argv)
