@@ -22,23 +22,29 @@
 
 extern char **environ;
 
+/* A program executed by descriptor is named after its number. */
+static void name_self(const char *argv0)
+{
+	const char *slash = argv0 ? strrchr(argv0, '/') : NULL;
+
+	prctl(PR_SET_NAME, slash ? slash + 1 : argv0 ? argv0 : "caisson");
+}
+
 int runtime_protect_self(char **argv)
 {
 	autofd int fd = -EBADF;
-	const char *name;
 	struct statfs fs;
 
 	/* no /proc: nothing inside could show us either, and nothing can be done here */
-	if (statfs("/proc/self/exe", &fs) < 0 || fs.f_flags & ST_RDONLY)
-		goto protected;
+	if (statfs("/proc/self/exe", &fs) < 0)
+		return 0;
+	if (fs.f_flags & ST_RDONLY) {
+		name_self(argv[0]);
+		return 0;
+	}
 	if (sys_clone_tree(AT_FDCWD, "/proc/self/exe", 0, &fd) < 0 ||
 	    sys_mount_setattr(fd, 0, MOUNT_ATTR_RDONLY, 0, 0, -EBADF) < 0)
 		return 0;
 	syscall(SYS_execveat, fd, "", argv, environ, AT_EMPTY_PATH);
 	return -errno;
-protected:
-	/* a program executed by descriptor is named after its number */
-	name = argv[0] ? strrchr(argv[0], '/') : NULL;
-	prctl(PR_SET_NAME, name ? name + 1 : argv[0] ? argv[0] : "caisson");
-	return 0;
 }
