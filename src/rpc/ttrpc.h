@@ -48,7 +48,8 @@ int ttrpc_server_new(struct event_loop *loop, int listen_fd, const struct ttrpc_
 		     size_t n_services, struct ttrpc_server **ret);
 /* One more connection; takes fd, on failure too. */
 int ttrpc_server_add(struct ttrpc_server *server, int fd);
-/* Closes all connections. Calls that were not answered yet stay until they are. */
+/* Closes all connections. Calls that were not answered yet are cancelled and stay until they
+ * are answered. Not from inside a handler: stop the loop there and free after it. */
 void ttrpc_server_free(struct ttrpc_server *server);
 /* All that was answered is on the socket: a shim that was told to shut down may exit. */
 bool ttrpc_server_idle(const struct ttrpc_server *server);
