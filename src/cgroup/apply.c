@@ -19,12 +19,13 @@ static int write_failed(const struct cgroup *cg, const struct cgroup_write *w, i
 	uint64_t usage;
 
 	if (r == -ENOENT && cg->dirs[w->hierarchy] >= 0)
-		return err_sysk(err, ERR_UNSUPPORTED, r, "cgroup %s: set %s to %s in %s", name, w->file, w->value, cg->path);
+		return err_sysk(err, ERR_UNSUPPORTED, r, "cgroup %s: set %s to %s in %s", name, w->file,
+				w->value, cg->path);
 	/* the usual reason, and the figure that the user needs */
 	if (r == -EBUSY && w->limit == CGROUP_MEMORY_LIMIT &&
 	    cgroup_text_number(cg->dirs[w->hierarchy], "memory.usage_in_bytes", &usage) == 0)
-		return err_sys(err, r, "cgroup %s: set %s to %s in %s (in use: %" PRIu64 ")", name, w->file, w->value,
-			       cg->path, usage);
+		return err_sys(err, r, "cgroup %s: set %s to %s in %s (in use: %" PRIu64 ")", name, w->file,
+			       w->value, cg->path, usage);
 	return err_sys(err, r, "cgroup %s: set %s to %s in %s", name, w->file, w->value, cg->path);
 }
 
@@ -47,7 +48,8 @@ static int write_one(struct cgroup *cg, const struct cgroup_write *w)
 		text = value;
 	}
 	r = sys_file_write(dir, w->file, text);
-	if (r == -ENOENT && w->flags & (CGROUP_WRITE_OPTIONAL | CGROUP_WRITE_MISSING_OK | CGROUP_WRITE_OR_NEXT))
+	if (r == -ENOENT &&
+	    w->flags & (CGROUP_WRITE_OPTIONAL | CGROUP_WRITE_MISSING_OK | CGROUP_WRITE_OR_NEXT))
 		return 0;
 	return r < 0 ? r : 1;
 }
@@ -141,25 +143,31 @@ static const struct {
 	int version;
 	const char *file;
 } limit_files[] = {
-	{ CGROUP_CPU, 1, "cpu.shares" }, { CGROUP_CPU, 1, "cpu.cfs_quota_us" }, { CGROUP_CPU, 1, "cpu.cfs_period_us" },
-	{ CGROUP_CPU, 1, "cpu.cfs_burst_us" }, { CGROUP_CPU, 1, "cpu.idle" }, { CGROUP_CPU, 1, "cpu.rt_runtime_us" },
+	{ CGROUP_CPU, 1, "cpu.shares" }, { CGROUP_CPU, 1, "cpu.cfs_quota_us" },
+	{ CGROUP_CPU, 1, "cpu.cfs_period_us" }, { CGROUP_CPU, 1, "cpu.cfs_burst_us" },
+	{ CGROUP_CPU, 1, "cpu.idle" }, { CGROUP_CPU, 1, "cpu.rt_runtime_us" },
 	{ CGROUP_CPU, 1, "cpu.rt_period_us" },
-	{ CGROUP_CPU, 2, "cpu.weight" }, { CGROUP_CPU, 2, "cpu.max" }, { CGROUP_CPU, 2, "cpu.max.burst" },
-	{ CGROUP_CPU, 2, "cpu.idle" },
+	{ CGROUP_CPU, 2, "cpu.weight" }, { CGROUP_CPU, 2, "cpu.max" },
+	{ CGROUP_CPU, 2, "cpu.max.burst" }, { CGROUP_CPU, 2, "cpu.idle" },
 	{ CGROUP_CPUSET, 0, "cpuset.cpus" }, { CGROUP_CPUSET, 0, "cpuset.mems" },
-	{ CGROUP_MEMORY, 1, "memory.limit_in_bytes" }, { CGROUP_MEMORY, 1, "memory.memsw.limit_in_bytes" },
-	{ CGROUP_MEMORY, 1, "memory.soft_limit_in_bytes" }, { CGROUP_MEMORY, 1, "memory.kmem.tcp.limit_in_bytes" },
+	{ CGROUP_MEMORY, 1, "memory.limit_in_bytes" },
+	{ CGROUP_MEMORY, 1, "memory.memsw.limit_in_bytes" },
+	{ CGROUP_MEMORY, 1, "memory.soft_limit_in_bytes" },
+	{ CGROUP_MEMORY, 1, "memory.kmem.tcp.limit_in_bytes" },
 	{ CGROUP_MEMORY, 1, "memory.swappiness" },
-	{ CGROUP_MEMORY, 2, "memory.max" }, { CGROUP_MEMORY, 2, "memory.high" }, { CGROUP_MEMORY, 2, "memory.low" },
-	{ CGROUP_MEMORY, 2, "memory.min" }, { CGROUP_MEMORY, 2, "memory.swap.max" },
-	{ CGROUP_MEMORY, 2, "memory.oom.group" },
+	{ CGROUP_MEMORY, 2, "memory.max" }, { CGROUP_MEMORY, 2, "memory.high" },
+	{ CGROUP_MEMORY, 2, "memory.low" }, { CGROUP_MEMORY, 2, "memory.min" },
+	{ CGROUP_MEMORY, 2, "memory.swap.max" }, { CGROUP_MEMORY, 2, "memory.oom.group" },
 	{ CGROUP_PIDS, 0, "pids.max" },
 	{ CGROUP_IO, 1, "blkio.weight" }, { CGROUP_IO, 1, "blkio.bfq.weight" },
-	{ CGROUP_IO, 1, "blkio.throttle.read_bps_device" }, { CGROUP_IO, 1, "blkio.throttle.write_bps_device" },
-	{ CGROUP_IO, 1, "blkio.throttle.read_iops_device" }, { CGROUP_IO, 1, "blkio.throttle.write_iops_device" },
+	{ CGROUP_IO, 1, "blkio.throttle.read_bps_device" },
+	{ CGROUP_IO, 1, "blkio.throttle.write_bps_device" },
+	{ CGROUP_IO, 1, "blkio.throttle.read_iops_device" },
+	{ CGROUP_IO, 1, "blkio.throttle.write_iops_device" },
 	{ CGROUP_IO, 2, "io.weight" }, { CGROUP_IO, 2, "io.bfq.weight" }, { CGROUP_IO, 2, "io.max" },
 	{ CGROUP_DEVICES, 1, "devices.list" },
-	{ CGROUP_NET_CLS, 1, "net_cls.classid" }, { CGROUP_NET_PRIO, 1, "net_prio.ifpriomap" },
+	{ CGROUP_NET_CLS, 1, "net_cls.classid" },
+	{ CGROUP_NET_PRIO, 1, "net_prio.ifpriomap" },
 	{ CGROUP_RDMA, 0, "rdma.max" },
 };
 
@@ -181,7 +189,8 @@ static void add_setting(const struct cgroup *cg, int h, enum cgroup_controller c
 int cgroup_settings(const struct cgroup *cg, struct arena *a, struct cgroup_setting **ret, size_t *ret_n,
 		    struct err *err)
 {
-	struct cgroup_setting *out = arena_new(a, ARRAY_LEN(limit_files) + CGROUP_PAGE_SIZES_MAX, sizeof(*out));
+	struct cgroup_setting *out = arena_new(a, ARRAY_LEN(limit_files) + CGROUP_PAGE_SIZES_MAX,
+					       sizeof(*out));
 	const char (*sizes)[16];
 	size_t n = 0, n_sizes = cgroup_page_sizes(&sizes);
 	int h;

@@ -27,8 +27,9 @@
 /* Bound on the rules of one program; each becomes at most INSNS_RULE instructions. */
 enum { RULES_MAX = 4096, INSNS_RULE = 9, INSNS_FIXED = 8, PROGRAMS_MAX = 64 };
 
-#define INSN(code_, dst, src, off_, imm_) \
-	((struct bpf_insn){ .code = (code_), .dst_reg = (dst), .src_reg = (src), .off = (int16_t)(off_), .imm = (int32_t)(imm_) })
+#define INSN(code_, dst, src, off_, imm_)                                                  \
+	((struct bpf_insn){ .code = (code_), .dst_reg = (dst), .src_reg = (src),           \
+			    .off = (int16_t)(off_), .imm = (int32_t)(imm_) })
 #define LOAD(dst, member) \
 	INSN(BPF_LDX | BPF_MEM | BPF_W, dst, BPF_REG_1, offsetof(struct bpf_cgroup_dev_ctx, member), 0)
 #define MOV_REG(dst, src) INSN(BPF_ALU | BPF_MOV | BPF_X, dst, src, 0, 0)
@@ -44,11 +45,11 @@ static size_t emit_rule(const struct cgroup_device *d, struct bpf_insn *out)
 	unsigned access = (d->access & CGROUP_DEVICE_MKNOD ? BPF_DEVCG_ACC_MKNOD : 0) |
 			  (d->access & CGROUP_DEVICE_READ ? BPF_DEVCG_ACC_READ : 0) |
 			  (d->access & CGROUP_DEVICE_WRITE ? BPF_DEVCG_ACC_WRITE : 0);
+	int type = d->type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR;
 	size_t body = d->allow ? 4 : 5, tests = (d->type != 'a') + (d->major >= 0) + (d->minor >= 0), n = 0;
 
 	if (d->type != 'a') {
-		out[n] = JUMP_IF(BPF_JNE, BPF_REG_3, d->type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR,
-				 tests - n - 1 + body);
+		out[n] = JUMP_IF(BPF_JNE, BPF_REG_3, type, tests - n - 1 + body);
 		n++;
 	}
 	if (d->major >= 0) {

@@ -112,7 +112,8 @@ static int is_busy(int dir)
 /* The files that the kernel lists in /sys/kernel/cgroup/delegate, since 4.15. */
 static int delegate(int dir, uid_t owner)
 {
-	static const char *const files[] = { "cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group" };
+	static const char *const files[] = { "cgroup.procs", "cgroup.threads", "cgroup.subtree_control",
+					     "memory.oom.group" };
 
 	if (fchownat(dir, "", owner, (gid_t)-1, AT_EMPTY_PATH) < 0)
 		return -errno;
@@ -122,7 +123,8 @@ static int delegate(int dir, uid_t owner)
 	return 0;
 }
 
-static int make_in(struct cgroup *cg, size_t h, const struct cgroup_config *config, const struct cgroup_plan *plan,
+static int make_in(struct cgroup *cg, size_t h, const struct cgroup_config *config,
+		   const struct cgroup_plan *plan,
 		   int *ret_made, struct err *err)
 {
 	const struct cgroup_hierarchy *hi = &cg->host->hierarchies[h];
@@ -147,7 +149,8 @@ static int make_in(struct cgroup *cg, size_t h, const struct cgroup_config *conf
 	if (hi->version == 2 && config->owner != (uid_t)-1) {
 		r = delegate(cg->dirs[h], config->owner);
 		if (r < 0)
-			return err_sys(err, r, "cgroup: give %s to user %u", directory, (unsigned)config->owner);
+			return err_sys(err, r, "cgroup: give %s to user %u", directory,
+				       (unsigned)config->owner);
 	}
 	return 0;
 }
@@ -221,11 +224,13 @@ int cgroup_create_sub(const struct cgroup *cg, const char *name, struct cgroup *
 	int h = cg->host->v2;
 
 	if (!str_is_id(name, 128))
-		return err_set(err, ERR_INVALID, "cgroup %s: \"%s\" is no name for a sub-cgroup", cg->path, name);
+		return err_set(err, ERR_INVALID, "cgroup %s: \"%s\" is no name for a sub-cgroup", cg->path,
+			       name);
 	if (h < 0 || cg->dirs[h] < 0)
 		h = cgroup_freezer_of(cg);
 	if (h < 0)
-		return err_set(err, ERR_UNSUPPORTED, "cgroup %s: no hierarchy here can kill a sub-cgroup", cg->path);
+		return err_set(err, ERR_UNSUPPORTED, "cgroup %s: no hierarchy here can kill a sub-cgroup",
+			       cg->path);
 	path = mem_printf("%s/%s", cg->path, name);
 	if (strlen(path) >= CGROUP_PATH_MAX)
 		return err_set(err, ERR_INVALID, "cgroup %s: the path is too long", path);
@@ -284,7 +289,8 @@ int cgroup_remove(struct cgroup *cg, bool kill, int64_t deadline, struct err *er
 		if (!busy)
 			break;
 		if (time_now_mono() >= deadline)
-			return err_set(err, ERR_TIMEOUT, "cgroup: remove %s: processes are still in it", cg->path);
+			return err_set(err, ERR_TIMEOUT, "cgroup: remove %s: processes are still in it",
+				       cg->path);
 		if (kill && !round)
 			continue;
 		pause_for(pause);

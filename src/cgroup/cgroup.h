@@ -64,7 +64,7 @@ enum cgroup_mode {
 
 struct cgroup_hierarchy {
 	int version;          /* 1 or 2 */
-	char *name;           /* as /proc/self/cgroup writes it: "memory", "cpu,cpuacct", "name=systemd", "" */
+	char *name;           /* of /proc/self/cgroup: "memory", "cpu,cpuacct", "name=systemd", "" */
 	char *mount;          /* "/sys/fs/cgroup/memory" */
 	char *self;           /* the caller's own cgroup, below mount: "/", "/user.slice" */
 	uint32_t controllers; /* 1 << enum cgroup_controller */
@@ -116,9 +116,10 @@ enum cgroup_limit {
 	CGROUP_IO_WEIGHT,          /* 10 … 1000 [0] */
 	CGROUP_NET_CLASS_ID,       /* v1 [0] */
 	/* the lists and texts of struct cgroup_limits: bits for `optional` only */
-	CGROUP_CPUSET_CPUS, CGROUP_CPUSET_MEMS, CGROUP_IO_WEIGHT_DEVICE, CGROUP_IO_READ_BPS, CGROUP_IO_WRITE_BPS,
-	CGROUP_IO_READ_IOPS, CGROUP_IO_WRITE_IOPS, CGROUP_HUGETLB_LIMIT, CGROUP_NET_PRIORITY, CGROUP_RDMA_LIMIT,
-	CGROUP_UNIFIED, CGROUP_DEVICE_RULES,
+	CGROUP_CPUSET_CPUS, CGROUP_CPUSET_MEMS,
+	CGROUP_IO_WEIGHT_DEVICE, CGROUP_IO_READ_BPS, CGROUP_IO_WRITE_BPS,
+	CGROUP_IO_READ_IOPS, CGROUP_IO_WRITE_IOPS,
+	CGROUP_HUGETLB_LIMIT, CGROUP_NET_PRIORITY, CGROUP_RDMA_LIMIT, CGROUP_UNIFIED, CGROUP_DEVICE_RULES,
 	CGROUP_LIMITS,
 	CGROUP_VALUES = CGROUP_CPUSET_CPUS
 };
@@ -157,7 +158,8 @@ struct cgroup_limits {
 	uint64_t optional; /* those (lists too) that are left out when the host lacks them */
 	int64_t value[CGROUP_VALUES];
 	const char *cpus, *mems; /* "0-3,5"; NULL or "": as it is */
-	const struct cgroup_io_limit *io_weight_device, *io_read_bps, *io_write_bps, *io_read_iops, *io_write_iops;
+	const struct cgroup_io_limit *io_weight_device;
+	const struct cgroup_io_limit *io_read_bps, *io_write_bps, *io_read_iops, *io_write_iops;
 	size_t n_io_weight_device, n_io_read_bps, n_io_write_bps, n_io_read_iops, n_io_write_iops;
 	const struct cgroup_named_limit *hugetlb, *net_priority;
 	size_t n_hugetlb, n_net_priority;
@@ -344,8 +346,8 @@ int cgroup_remove(struct cgroup *cg, bool kill, int64_t deadline, struct err *er
 /* ---- what the kernel says --------------------------------------------------------------------- */
 
 enum {
-	CGROUP_HAVE_CPU = 1, CGROUP_HAVE_MEMORY = 2, CGROUP_HAVE_SWAP = 4, CGROUP_HAVE_PIDS = 8, CGROUP_HAVE_IO = 16,
-	CGROUP_HAVE_PSI = 32, CGROUP_HAVE_HUGETLB = 64, CGROUP_HAVE_THROTTLING = 128,
+	CGROUP_HAVE_CPU = 1, CGROUP_HAVE_MEMORY = 2, CGROUP_HAVE_SWAP = 4, CGROUP_HAVE_PIDS = 8,
+	CGROUP_HAVE_IO = 16, CGROUP_HAVE_PSI = 32, CGROUP_HAVE_HUGETLB = 64, CGROUP_HAVE_THROTTLING = 128,
 };
 
 struct cgroup_psi {

@@ -72,7 +72,8 @@ static int write_rule(const struct writer *w, const struct cgroup_device *d, boo
 
 	rule_text(d, access, text);
 	if (write(allow ? w->allow : w->deny, text, strlen(text)) < 0)
-		return err_sys(err, errno, "cgroup devices: %s %s in %s", allow ? "allow" : "deny", text, w->cg->path);
+		return err_sys(err, errno, "cgroup devices: %s %s in %s", allow ? "allow" : "deny", text,
+			       w->cg->path);
 	return 0;
 }
 

@@ -99,7 +99,8 @@ int cgroup_directory_text(const struct cgroup_host *host, size_t h, const char *
 {
 	const struct cgroup_hierarchy *hi = &host->hierarchies[h];
 	const char *self = path[0] == '/' || str_eq(hi->self, "/") ? "" : hi->self;
-	int n = snprintf(out, CGROUP_DIRECTORY_MAX, "%s%s%s%s", hi->mount, self, path[0] == '/' ? "" : "/", path);
+	int n = snprintf(out, CGROUP_DIRECTORY_MAX, "%s%s%s%s", hi->mount, self, path[0] == '/' ? "" : "/",
+			 path);
 
 	return n < 0 || n >= CGROUP_DIRECTORY_MAX ? -ENAMETOOLONG : 0;
 }
@@ -123,7 +124,8 @@ static int add(struct cgroup_host *host, int version, const char *name, const ch
 /* Fills what follows from the list of hierarchies. */
 static int finish(struct cgroup_host *host, struct err *err)
 {
-	static const enum cgroup_controller believed[] = { CGROUP_PIDS, CGROUP_FREEZER, CGROUP_MEMORY, CGROUP_DEVICES };
+	static const enum cgroup_controller believed[] = { CGROUP_PIDS, CGROUP_FREEZER, CGROUP_MEMORY,
+							   CGROUP_DEVICES };
 	bool v1 = false;
 
 	if (!host->n_hierarchies)
@@ -256,8 +258,9 @@ int cgroup_host_parse(const char *mountinfo, const char *self_cgroup, const char
 		for (char *l = strtok_r(text, "\n", &msave); l; l = strtok_r(NULL, "\n", &msave)) {
 			struct mount_line m;
 
-			if (!mount_line_parse(l, &m) || !str_eq(m.type, version == 1 ? "cgroup" : "cgroup2") ||
-			    (version == 1 && !options_have(m.options, name)))
+			if (!mount_line_parse(l, &m) || !str_eq(m.type, version == 1 ? "cgroup" : "cgroup2"))
+				continue;
+			if (version == 1 && !options_have(m.options, name))
 				continue;
 			/* of several mounts the one that shows the whole tree, else the first */
 			if (!found.point || (str_eq(m.root, "/") && !str_eq(found.root, "/")))
@@ -268,7 +271,8 @@ int cgroup_host_parse(const char *mountinfo, const char *self_cgroup, const char
 		r = add(&host, version, name, found.point, below_root(path, found.root),
 			controllers_of(version == 1 ? name : v2_controllers, version), a);
 		if (r < 0)
-			return err_set(err, ERR_LIMIT, "cgroup: more than %d hierarchies", CGROUP_HIERARCHIES_MAX);
+			return err_set(err, ERR_LIMIT, "cgroup: more than %d hierarchies",
+				       CGROUP_HIERARCHIES_MAX);
 	}
 	if (finish(&host, err) < 0)
 		return -ENODEV;
@@ -298,7 +302,7 @@ static int probe_usual(const char *self_cgroup, struct arena *a, struct cgroup_h
 		if (!*name) {
 			bool pure = is_mount_of("/sys/fs/cgroup", CGROUP2_SUPER_MAGIC);
 
-			snprintf(where, sizeof(where), "%s", pure ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified");
+			snprintf(where, sizeof(where), "/sys/fs/cgroup%s", pure ? "" : "/unified");
 			/* every kernel lists it; a host without a v2 mount is plain v1 */
 			if (!pure && !is_mount_of(where, CGROUP2_SUPER_MAGIC))
 				continue;
@@ -357,7 +361,8 @@ static int read_all(struct err *err)
 	if (r < 0)
 		return r;
 	if (host.v2 >= 0) {
-		char *file = arena_printf(&cache.arena, "%s/cgroup.controllers", host.hierarchies[host.v2].mount);
+		char *file = arena_printf(&cache.arena, "%s/cgroup.controllers",
+					  host.hierarchies[host.v2].mount);
 
 		if (sys_file_read_text(AT_FDCWD, file, controllers, sizeof(controllers)) < 0)
 			controllers[0] = '\0';

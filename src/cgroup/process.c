@@ -21,7 +21,8 @@ static int entry_dir(const struct cgroup *cg, const struct cgroup *sub, size_t h
 	return sub && sub->dirs[h] >= 0 ? sub->dirs[h] : cg->dirs[h];
 }
 
-int cgroup_entry_open(const struct cgroup *cg, const struct cgroup *sub, struct cgroup_entry *ret, struct err *err)
+int cgroup_entry_open(const struct cgroup *cg, const struct cgroup *sub, struct cgroup_entry *ret,
+		      struct err *err)
 {
 	CLEANUP(cgroup_entry_done) struct cgroup_entry e = CGROUP_ENTRY_INIT;
 	const struct cgroup_host *host = cg->host;
@@ -95,7 +96,8 @@ int cgroup_add_pid(struct cgroup *cg, pid_t pid, struct err *err)
 			continue;
 		r = sys_file_write(cg->dirs[h], "cgroup.procs", text);
 		if (r < 0)
-			return err_sys(err, r, "cgroup %s: move process %d to %s", cg->host->hierarchies[h].name,
+			return err_sys(err, r, "cgroup %s: move process %d to %s",
+				       cg->host->hierarchies[h].name,
 				       (int)pid, cg->path);
 	}
 	return 0;
@@ -234,7 +236,8 @@ int cgroup_events_open(const struct cgroup *cg, int *ret_fd, struct err *err)
 	int v2 = cg->host->v2, fd;
 
 	if (v2 < 0 || cg->dirs[v2] < 0)
-		return err_set(err, ERR_UNSUPPORTED, "cgroup %s: cgroup v1 does not tell when it becomes empty", cg->path);
+		return err_set(err, ERR_UNSUPPORTED,
+			       "cgroup %s: cgroup v1 does not tell when it becomes empty", cg->path);
 	fd = openat(cg->dirs[v2], "cgroup.events", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(err, errno, "cgroup v2: open cgroup.events of %s", cg->path);
@@ -262,7 +265,8 @@ int cgroup_events_watch(const struct cgroup *cg, int *ret_fd, struct err *err)
 	int v2 = cg->host->v2, r;
 
 	if (v2 < 0 || cg->dirs[v2] < 0)
-		return err_set(err, ERR_UNSUPPORTED, "cgroup %s: cgroup v1 does not tell when it becomes empty", cg->path);
+		return err_set(err, ERR_UNSUPPORTED,
+			       "cgroup %s: cgroup v1 does not tell when it becomes empty", cg->path);
 	r = watch_file(cg->dirs[v2], "cgroup.events", ret_fd);
 	return r < 0 ? err_sys(err, r, "cgroup v2: watch cgroup.events of %s", cg->path) : 0;
 }
@@ -373,7 +377,8 @@ int cgroup_freeze(struct cgroup *cg, bool frozen, int64_t deadline, struct err *
 	int h = cgroup_freezer_of(cg), r;
 
 	if (h < 0)
-		return err_set(err, ERR_UNSUPPORTED, "cgroup freezer: %s cannot be frozen: the controller is not mounted",
+		return err_set(err, ERR_UNSUPPORTED,
+			       "cgroup freezer: %s cannot be frozen: the controller is not mounted",
 			       cg->path);
 	r = cgroup_ops_of(cg->host, (size_t)h)->freeze(cg->dirs[h], frozen, deadline);
 	if (r == -ETIMEDOUT)

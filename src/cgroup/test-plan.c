@@ -10,12 +10,13 @@ static const char v1_mounts[] =
 	"31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n"
 	"32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n"
 	"33 31 0:30 /docker/x /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
-	"34 31 0:31 / /mnt/with\\040space rw master:1 propagate_from:2 - cgroup cgroup rw,xattr,name=systemd\n"
+	"34 31 0:31 / /mnt/with\\040space rw master:1 propagate_from:2 - cgroup x rw,name=systemd\n"
 	"35 31 0:32 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
 	"36 31 0:33 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n"
 	"37 31 0:33 / /sys/fs/cgroup/blkio rw - cgroup cgroup rw,blkio\n"
 	"38 31 0:33 / /sys/fs/cgroup/hugetlb rw - cgroup cgroup rw,hugetlb\n";
-static const char v1_self[] = "9:name=systemd:/user.slice\n8:pids:/\n7:blkio:/\n6:hugetlb:/\n4:memory:/docker/x/inner\n"
+static const char v1_self[] =
+	"9:name=systemd:/user.slice\n8:pids:/\n7:blkio:/\n6:hugetlb:/\n4:memory:/docker/x/inner\n"
 			      "2:cpu,cpuacct:/a (deleted)\n0::/\n";
 
 static const char v2_mounts[] = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
@@ -32,7 +33,8 @@ static int setup(void **state)
 	struct fixture *f = mem_new(1, sizeof(*f));
 
 	assert_int_equal(cgroup_host_parse(v1_mounts, v1_self, "hugetlb", &f->arena, &f->v1, &f->err), 0);
-	assert_int_equal(cgroup_host_parse(v2_mounts, v2_self, "cpuset cpu io memory hugetlb pids rdma\n", &f->arena,
+	assert_int_equal(cgroup_host_parse(v2_mounts, v2_self, "cpuset cpu io memory hugetlb pids rdma\n",
+					   &f->arena,
 					   &f->v2, &f->err), 0);
 	*state = f;
 	return 0;
@@ -74,8 +76,10 @@ static void layouts_are_told_apart(void **state)
 
 static void paths_that_could_leave_the_tree_are_refused(void **state)
 {
-	static const char *const bad[] = { "", "/", "//", "/.", "..", "/../x", "/a/../b", "/a/..", "a\nb", "/a\x7f" };
-	static const char *const good[] = { "/a", "a", "/kubepods/burstable/pod1/c1", "/a/..b/c", "/a.slice/b:c" };
+	static const char *const bad[] = { "", "/", "//", "/.", "..", "/../x", "/a/../b", "/a/..", "a\nb",
+					   "/a\x7f" };
+	static const char *const good[] = { "/a", "a", "/kubepods/burstable/pod1/c1", "/a/..b/c",
+					    "/a.slice/b:c" };
 	char longest[CGROUP_PATH_MAX + 2];
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
@@ -199,7 +203,8 @@ static void a_limit_without_its_controller_is_named(void **state)
 static void nonsense_is_refused_before_anything_is_written(void **state)
 {
 	static const struct cgroup_text bad[] = {
-		{ "cgroup.procs", "1" }, { "../x.y", "1" }, { "memory", "1" }, { ".x", "1" }, { "cgroup.kill", "1" },
+		{ "cgroup.procs", "1" }, { "../x.y", "1" }, { "memory", "1" }, { ".x", "1" },
+		{ "cgroup.kill", "1" },
 		{ "memory.max/../..", "1" },
 	};
 	static const struct cgroup_named_limit pages[] = { { "2MB/..", 1 }, { "", 1 }, { "MB", 1 } };
@@ -217,7 +222,8 @@ static void nonsense_is_refused_before_anything_is_written(void **state)
 
 		assert_true(cgroup_plan(&f->v2, &l, &f->arena, &p, &f->err) < 0);
 	}
-	assert_true(cgroup_plan(&f->v2, &(struct cgroup_limits){ .cpus = "0;1" }, &f->arena, &p, &f->err) < 0);
+	assert_true(cgroup_plan(&f->v2, &(struct cgroup_limits){ .cpus = "0;1" }, &f->arena, &p,
+				&f->err) < 0);
 	for (int64_t v = -2; v < 0; v++) {
 		struct cgroup_limits l = { 0 };
 
@@ -241,7 +247,8 @@ static void lists_become_one_write_for_each_device(void **state)
 	assert_string_equal(p.writes[0].value, "8:0 1000");
 	assert_string_equal(p.writes[1].value, "8:16 0");
 	/* the hybrid host has huge pages in its v2 part, as its own line of /proc/self/cgroup says v1 too */
-	assert_non_null(written(&p, f->v1.hierarchies[f->v1.of[CGROUP_HUGETLB]].version == 2 ? "hugetlb.2MB.max" :
+	assert_non_null(written(&p, f->v1.hierarchies[f->v1.of[CGROUP_HUGETLB]].version == 2 ?
+				"hugetlb.2MB.max" :
 				"hugetlb.2MB.limit_in_bytes"));
 	l.rdma = rdma;
 	l.n_rdma = 1;
@@ -261,11 +268,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(layouts_are_told_apart, setup, teardown),
 		cmocka_unit_test(paths_that_could_leave_the_tree_are_refused),
-		cmocka_unit_test_setup_teardown(one_limit_is_written_in_the_words_of_each_version, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_limit_is_written_in_the_words_of_each_version, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(quota_and_period_are_one_write_in_v2, setup, teardown),
-		cmocka_unit_test_setup_teardown(swap_is_counted_with_memory_in_v1_and_alone_in_v2, setup, teardown),
+		cmocka_unit_test_setup_teardown(swap_is_counted_with_memory_in_v1_and_alone_in_v2, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(a_limit_without_its_controller_is_named, setup, teardown),
-		cmocka_unit_test_setup_teardown(nonsense_is_refused_before_anything_is_written, setup, teardown),
+		cmocka_unit_test_setup_teardown(nonsense_is_refused_before_anything_is_written, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(lists_become_one_write_for_each_device, setup, teardown),
 	};
 

@@ -56,7 +56,8 @@ int cgroup_text_number(int dir, const char *file, uint64_t *ret)
 static void psi_line(const char *text, double *avg10, double *avg60, double *avg300, uint64_t *total)
 {
 	if (text)
-		sscanf(text + 5, "avg10=%lf avg60=%lf avg300=%lf total=%" SCNu64, avg10, avg60, avg300, total);
+		sscanf(text + 5, "avg10=%lf avg60=%lf avg300=%lf total=%" SCNu64, avg10, avg60, avg300,
+		       total);
 }
 
 int cgroup_text_psi(int dir, const char *file, struct cgroup_psi *ret)
@@ -66,8 +67,10 @@ int cgroup_text_psi(int dir, const char *file, struct cgroup_psi *ret)
 
 	if (n < 0)
 		return (int)n;
-	psi_line(strstr(text, "some "), &ret->some_avg10, &ret->some_avg60, &ret->some_avg300, &ret->some_total_usec);
-	psi_line(strstr(text, "full "), &ret->full_avg10, &ret->full_avg60, &ret->full_avg300, &ret->full_total_usec);
+	psi_line(strstr(text, "some "), &ret->some_avg10, &ret->some_avg60, &ret->some_avg300,
+		 &ret->some_total_usec);
+	psi_line(strstr(text, "full "), &ret->full_avg10, &ret->full_avg60, &ret->full_avg300,
+		 &ret->full_total_usec);
 	return 0;
 }
 

@@ -42,7 +42,8 @@ static int cpuset_fill(char *directory, size_t mount_len, const char *file)
 	return r < 0 ? r : sys_file_write(AT_FDCWD, path, value);
 }
 
-static int prepare(const struct cgroup_host *host, size_t h, const char *directory, const struct cgroup_plan *plan,
+static int prepare(const struct cgroup_host *host, size_t h, const char *directory,
+		   const struct cgroup_plan *plan,
 		   struct err *err)
 {
 	static const char *const files[] = { "cpuset.cpus", "cpuset.mems" };
@@ -192,7 +193,8 @@ static void stats_memory(int dir, struct cgroup_stats *st)
 		st->have |= CGROUP_HAVE_SWAP;
 	}
 	if (cgroup_text_number(dir, "memory.memsw.limit_in_bytes", &both) == 0)
-		st->swap_limit = both == UINT64_MAX || both < st->memory_limit ? UINT64_MAX : both - st->memory_limit;
+		st->swap_limit = both == UINT64_MAX || both < st->memory_limit ? UINT64_MAX :
+				 both - st->memory_limit;
 }
 
 /* "8:0 Read 4096"; the line "Total 1" ends it. */

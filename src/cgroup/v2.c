@@ -14,8 +14,8 @@
 
 /* What a container gets where the host has it, for limits set later and for statistics. */
 enum {
-	WANTED = 1 << CGROUP_CPU | 1 << CGROUP_CPUSET | 1 << CGROUP_MEMORY | 1 << CGROUP_PIDS | 1 << CGROUP_IO |
-		 1 << CGROUP_HUGETLB
+	WANTED = 1 << CGROUP_CPU | 1 << CGROUP_CPUSET | 1 << CGROUP_MEMORY | 1 << CGROUP_PIDS |
+		 1 << CGROUP_IO | 1 << CGROUP_HUGETLB
 };
 
 static uint32_t enabled_in(const char *directory)
@@ -61,7 +61,8 @@ static int enable(const char *directory, uint32_t mask)
 	return first;
 }
 
-static int prepare(const struct cgroup_host *host, size_t h, const char *directory, const struct cgroup_plan *plan,
+static int prepare(const struct cgroup_host *host, size_t h, const char *directory,
+		   const struct cgroup_plan *plan,
 		   struct err *err)
 {
 	const struct cgroup_hierarchy *hi = &host->hierarchies[h];
@@ -91,7 +92,8 @@ static int prepare(const struct cgroup_host *host, size_t h, const char *directo
 	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
 		if (!(need & ~have & UINT32_C(1) << c))
 			continue;
-		return err_sys(err, refused ? refused : ENOENT, "cgroup %s: enable the controller for %s in %s%s",
+		return err_sys(err, refused ? refused : ENOENT,
+			       "cgroup %s: enable the controller for %s in %s%s",
 			       cgroup_controller_name((enum cgroup_controller)c, 2), directory,
 			       *refused_at ? refused_at : hi->mount,
 			       refused == -EBUSY ? " (processes are in it)" : "");
@@ -239,7 +241,9 @@ static void stats_io(int dir, struct cgroup_stats *st)
 		if (sscanf(line, "%u:%u", &major, &minor) != 2)
 			continue;
 		io = cgroup_text_io(st, major, minor);
-		for (word = io ? strtok_r(line, " ", &wsave) : NULL; word; word = strtok_r(NULL, " ", &wsave)) {
+		if (!io)
+			continue;
+		for (word = strtok_r(line, " ", &wsave); word; word = strtok_r(NULL, " ", &wsave)) {
 			sscanf(word, "rbytes=%" SCNu64, &io->read_bytes);
 			sscanf(word, "wbytes=%" SCNu64, &io->write_bytes);
 			sscanf(word, "rios=%" SCNu64, &io->read_ops);

@@ -17,12 +17,13 @@
 #include <sys/syscall.h>
 
 static const char *const names[SEC_CAPS_KNOWN] = {
-	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID",
-	"CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST",
-	"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER", "CAP_SYS_MODULE", "CAP_SYS_RAWIO",
-	"CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE",
-	"CAP_SYS_RESOURCE", "CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE",
-	"CAP_AUDIT_CONTROL", "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG", "CAP_WAKE_ALARM",
+	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL",
+	"CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE",
+	"CAP_NET_BROADCAST", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER",
+	"CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SYS_PACCT",
+	"CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE", "CAP_SYS_TIME",
+	"CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE", "CAP_AUDIT_CONTROL",
+	"CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG", "CAP_WAKE_ALARM",
 	"CAP_BLOCK_SUSPEND", "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE",
 };
 
@@ -89,8 +90,8 @@ static int refuse(uint64_t wrong, const char *set, const char *beyond, struct er
 	char number[16];
 
 	snprintf(number, sizeof(number), "%u", cap);
-	return err_set(err, ERR_INVALID, "capabilities: %s is in the %s set but not in the %s set", name ? name : number,
-		       set, beyond);
+	return err_set(err, ERR_INVALID, "capabilities: %s is in the %s set but not in the %s set",
+		       name ? name : number, set, beyond);
 }
 
 int sec_caps_check(const struct sec_caps *c, struct err *err)
@@ -132,7 +133,8 @@ int sec_caps_own(uint64_t *ret_permitted, uint64_t *ret_bounding)
 
 uint64_t sec_caps_clamp(struct sec_caps *caps, uint64_t have)
 {
-	uint64_t *sets[] = { &caps->bounding, &caps->effective, &caps->inheritable, &caps->permitted, &caps->ambient };
+	uint64_t *sets[] = { &caps->bounding, &caps->effective, &caps->inheritable, &caps->permitted,
+			     &caps->ambient };
 	uint64_t lost = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(sets); i++) {

@@ -66,8 +66,9 @@ void sec_filter_done(struct sec_filter *f)
 /* ---- compiling ------------------------------------------------------------------------------- */
 
 static const enum scmp_compare compares[SEC_OPS] = {
-	[SEC_OP_NE] = SCMP_CMP_NE, [SEC_OP_LT] = SCMP_CMP_LT, [SEC_OP_LE] = SCMP_CMP_LE, [SEC_OP_EQ] = SCMP_CMP_EQ,
-	[SEC_OP_GE] = SCMP_CMP_GE, [SEC_OP_GT] = SCMP_CMP_GT, [SEC_OP_MASKED_EQ] = SCMP_CMP_MASKED_EQ,
+	[SEC_OP_NE] = SCMP_CMP_NE, [SEC_OP_LT] = SCMP_CMP_LT, [SEC_OP_LE] = SCMP_CMP_LE,
+	[SEC_OP_EQ] = SCMP_CMP_EQ, [SEC_OP_GE] = SCMP_CMP_GE, [SEC_OP_GT] = SCMP_CMP_GT,
+	[SEC_OP_MASKED_EQ] = SCMP_CMP_MASKED_EQ,
 };
 
 static uint32_t action_of(enum sec_action action, int errno_ret)
@@ -111,7 +112,8 @@ static int add_rule(scmp_filter_ctx ctx, uint32_t action, int number, const char
 	return 0;
 }
 
-static int add_rules(scmp_filter_ctx ctx, const struct sec_rule *rule, uint32_t default_action, struct err *err)
+static int add_rules(scmp_filter_ctx ctx, const struct sec_rule *rule, uint32_t default_action,
+		     struct err *err)
 {
 	uint32_t action = action_of(rule->action, rule->errno_ret);
 	struct scmp_arg_cmp args[SEC_ARGS_MAX];
@@ -121,7 +123,8 @@ static int add_rules(scmp_filter_ctx ctx, const struct sec_rule *rule, uint32_t 
 	if (action == default_action)
 		return 0; /* libseccomp refuses it as pointless */
 	if (rule->n_args > SEC_ARGS_MAX)
-		return err_set(err, ERR_INVALID, "seccomp: a rule with more than %d conditions", SEC_ARGS_MAX);
+		return err_set(err, ERR_INVALID, "seccomp: a rule with more than %d conditions",
+			       SEC_ARGS_MAX);
 	for (size_t i = 0; i < rule->n_args; i++) {
 		const struct sec_arg *a = &rule->args[i];
 
@@ -208,7 +211,8 @@ static int compile(const struct sec_seccomp *p, struct sec_filter *ret, struct e
 	int r = 0;
 
 	if (!ctx)
-		return err_set(err, ERR_UNSUPPORTED, "seccomp: this kernel cannot do %s", sec_action_name(p->default_action));
+		return err_set(err, ERR_UNSUPPORTED, "seccomp: this kernel cannot do %s",
+			       sec_action_name(p->default_action));
 	for (size_t i = 0; i < p->n_arches; i++) {
 		r = seccomp_arch_add(ctx, p->arches[i]);
 		if (r < 0 && r != -EEXIST)
@@ -229,7 +233,8 @@ static int compile(const struct sec_seccomp *p, struct sec_filter *ret, struct e
 	n_prefix = newer_prefix(p, prefix);
 	n = code.len / sizeof(struct sock_filter) + n_prefix;
 	if (n > BPF_MAXINSNS)
-		return err_set(err, ERR_LIMIT, "seccomp: the program has %zu instructions, the kernel takes %d", n,
+		return err_set(err, ERR_LIMIT,
+			       "seccomp: the program has %zu instructions, the kernel takes %d", n,
 			       BPF_MAXINSNS);
 	ret->insns = mem_new(n, sizeof(*ret->insns));
 	memcpy(ret->insns, prefix, n_prefix * sizeof(*prefix));
@@ -241,9 +246,14 @@ static int compile(const struct sec_seccomp *p, struct sec_filter *ret, struct e
 /* ---- checks that need the running kernel --------------------------------------------------- */
 
 static const uint32_t kernel_actions[SEC_ACTIONS] = {
-	[SEC_ACT_KILL_THREAD] = SECCOMP_RET_KILL_THREAD, [SEC_ACT_KILL_PROCESS] = SECCOMP_RET_KILL_PROCESS,
-	[SEC_ACT_TRAP] = SECCOMP_RET_TRAP, [SEC_ACT_ERRNO] = SECCOMP_RET_ERRNO, [SEC_ACT_TRACE] = SECCOMP_RET_TRACE,
-	[SEC_ACT_ALLOW] = SECCOMP_RET_ALLOW, [SEC_ACT_LOG] = SECCOMP_RET_LOG, [SEC_ACT_NOTIFY] = SECCOMP_RET_USER_NOTIF,
+	[SEC_ACT_KILL_THREAD] = SECCOMP_RET_KILL_THREAD,
+	[SEC_ACT_KILL_PROCESS] = SECCOMP_RET_KILL_PROCESS,
+	[SEC_ACT_TRAP] = SECCOMP_RET_TRAP,
+	[SEC_ACT_ERRNO] = SECCOMP_RET_ERRNO,
+	[SEC_ACT_TRACE] = SECCOMP_RET_TRACE,
+	[SEC_ACT_ALLOW] = SECCOMP_RET_ALLOW,
+	[SEC_ACT_LOG] = SECCOMP_RET_LOG,
+	[SEC_ACT_NOTIFY] = SECCOMP_RET_USER_NOTIF,
 };
 
 static int check(const struct sec_seccomp *p, bool *ret_notify, struct err *err)
@@ -253,7 +263,8 @@ static int check(const struct sec_seccomp *p, bool *ret_notify, struct err *err)
 	if (p->default_action == SEC_ACT_NOTIFY)
 		return err_set(err, ERR_INVALID, "seccomp: SCMP_ACT_NOTIFY cannot be the default action");
 	if (p->n_rules > SEC_RULES_MAX || p->n_arches > SEC_ARCHES_MAX)
-		return err_set(err, ERR_LIMIT, "seccomp: more than %d rules or %d architectures", SEC_RULES_MAX,
+		return err_set(err, ERR_LIMIT, "seccomp: more than %d rules or %d architectures",
+			       SEC_RULES_MAX,
 			       SEC_ARCHES_MAX);
 	if (p->default_errno_ret > ERRNO_MAX)
 		return err_set(err, ERR_INVALID, "seccomp: %d is no errno", p->default_errno_ret);
@@ -265,17 +276,21 @@ static int check(const struct sec_seccomp *p, bool *ret_notify, struct err *err)
 	*ret_notify = used & 1U << SEC_ACT_NOTIFY;
 	used &= ~(1U << SEC_ACT_ALLOW | 1U << SEC_ACT_ERRNO); /* as old as the system call */
 	for (int a = 0; a < SEC_ACTIONS; a++)
-		if (used & 1U << a && syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &kernel_actions[a]) < 0)
+		if (used & 1U << a && syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0,
+					      &kernel_actions[a]) < 0)
 			return err_set(err, ERR_UNSUPPORTED, "seccomp: this kernel cannot do %s",
 				       sec_action_name((enum sec_action)a));
 	/* known flags fail on the program that is not there, others before */
-	for (unsigned bit = 1; p->flags >= bit && bit; bit <<= 1)
-		if (p->flags & bit && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-					      bit == SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV ?
-						      bit | SECCOMP_FILTER_FLAG_NEW_LISTENER : bit, NULL) < 0 &&
+	for (unsigned bit = 1; p->flags >= bit && bit; bit <<= 1) {
+		/* this one is for listeners only */
+		unsigned with = bit == SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV ?
+				SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
+
+		if (p->flags & bit && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, bit | with, NULL) < 0 &&
 		    errno == EINVAL)
 			return err_set(err, ERR_UNSUPPORTED, "seccomp: this kernel does not know %s",
 				       sec_flag_name(bit) ? sec_flag_name(bit) : "a flag of the profile");
+	}
 	return 0;
 }
 
@@ -292,8 +307,10 @@ static int put_key(const struct sec_seccomp *p, struct buf *out)
 {
 	const struct scmp_version *lib = seccomp_version();
 	int r = put(out, CAISSON_VERSION, sizeof(CAISSON_VERSION));
-	uint64_t head[] = { lib->major, lib->minor, lib->micro, seccomp_arch_native(), seccomp_api_get(),
-			    p->default_action, (uint64_t)p->default_errno_ret, p->flags, p->n_arches, p->n_rules };
+	uint64_t head[] = {
+		lib->major, lib->minor, lib->micro, seccomp_arch_native(), seccomp_api_get(),
+		p->default_action, (uint64_t)p->default_errno_ret, p->flags, p->n_arches, p->n_rules,
+	};
 
 	if (r == 0)
 		r = put(out, head, sizeof(head));
@@ -301,7 +318,8 @@ static int put_key(const struct sec_seccomp *p, struct buf *out)
 		r = put(out, p->arches, p->n_arches * sizeof(*p->arches));
 	for (size_t i = 0; r == 0 && i < p->n_rules; i++) {
 		const struct sec_rule *rule = &p->rules[i];
-		uint64_t rule_head[] = { rule->action, (uint64_t)rule->errno_ret, rule->n_names, rule->n_args };
+		uint64_t rule_head[] = { rule->action, (uint64_t)rule->errno_ret, rule->n_names,
+					 rule->n_args };
 
 		r = put(out, rule_head, sizeof(rule_head));
 		for (size_t k = 0; r == 0 && k < rule->n_names; k++)

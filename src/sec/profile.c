@@ -183,7 +183,8 @@ static int action_of(const char *name, enum sec_action *ret, struct err *err)
 	return 0;
 }
 
-static int read_call(const struct call *c, struct arena *a, size_t *names_left, struct sec_rule *rule, struct err *err)
+static int read_call(const struct call *c, struct arena *a, size_t *names_left, struct sec_rule *rule,
+		     struct err *err)
 {
 	const char **names;
 	struct sec_arg *args;
@@ -194,10 +195,12 @@ static int read_call(const struct call *c, struct arena *a, size_t *names_left, 
 	if (r < 0)
 		return r;
 	if (!c->name == !c->n_names)
-		return err_set(err, ERR_INVALID, "seccomp profile: a syscall needs either \"name\" or \"names\"");
+		return err_set(err, ERR_INVALID,
+			       "seccomp profile: a syscall needs either \"name\" or \"names\"");
 	rule->n_names = c->name ? 1 : c->n_names;
 	if (rule->n_names > *names_left || c->n_args > SEC_ARGS_MAX)
-		return err_set(err, ERR_LIMIT, "seccomp profile: more than %d names or %d conditions", SEC_NAMES_MAX,
+		return err_set(err, ERR_LIMIT, "seccomp profile: more than %d names or %d conditions",
+			       SEC_NAMES_MAX,
 			       SEC_ARGS_MAX);
 	*names_left -= rule->n_names;
 	names = arena_new(a, rule->n_names, sizeof(*names));
@@ -209,11 +212,14 @@ static int read_call(const struct call *c, struct arena *a, size_t *names_left, 
 		int op = sec_op_parse(c->args[i].op);
 
 		if (op < 0)
-			return err_set(err, ERR_INVALID, "seccomp profile: %s: unknown comparison \"%s\"", names[0],
+			return err_set(err, ERR_INVALID, "seccomp profile: %s: unknown comparison \"%s\"",
+				       names[0],
 				       c->args[i].op);
 		if (c->args[i].index >= SEC_ARGS_MAX)
-			return err_set(err, ERR_INVALID, "seccomp profile: %s: no argument %u", names[0], c->args[i].index);
-		args[i] = (struct sec_arg){ c->args[i].index, (enum sec_op)op, c->args[i].value, c->args[i].value_two };
+			return err_set(err, ERR_INVALID, "seccomp profile: %s: no argument %u", names[0],
+				       c->args[i].index);
+		args[i] = (struct sec_arg){ c->args[i].index, (enum sec_op)op, c->args[i].value,
+					    c->args[i].value_two };
 	}
 	rule->args = args;
 	rule->n_args = c->n_args;
@@ -245,7 +251,8 @@ static int read_arches(const struct document *d, struct arena *a, struct sec_sec
 		uint32_t token;
 
 		if (sec_arch_parse(m->architecture, &token) < 0)
-			return err_set(err, ERR_INVALID, "seccomp profile: unknown architecture \"%s\"", m->architecture);
+			return err_set(err, ERR_INVALID, "seccomp profile: unknown architecture \"%s\"",
+				       m->architecture);
 		if (token != seccomp_arch_native())
 			continue;
 		r = add_arch(m->architecture, out, &n, err);

@@ -78,8 +78,10 @@ int sec_rlimits_check(const struct sec_rlimit *limits, size_t n, struct err *err
 		if (r < 0)
 			return err_sys(err, r, "rlimit %s: read", name);
 		if (l->hard > now.rlim_max)
-			return err_set(err, ERR_DENIED, "rlimit %s: the hard limit %" PRIu64 " is above our own %" PRIu64
-				       ", and raising it needs CAP_SYS_RESOURCE", name, l->hard, (uint64_t)now.rlim_max);
+			return err_set(err, ERR_DENIED,
+				       "rlimit %s: the hard limit %" PRIu64 " is above our own %" PRIu64
+				       ", and raising it needs CAP_SYS_RESOURCE", name, l->hard,
+					       (uint64_t)now.rlim_max);
 	}
 	return 0;
 }

@@ -65,7 +65,8 @@ struct sec_rule {
 	size_t n_names;
 	enum sec_action action;
 	int errno_ret; /* of ERRNO and TRACE; -1: EPERM */
-	const struct sec_arg *args; /* all must hold; two conditions on one argument are two rules, as in OCI */
+	const struct sec_arg *args; /* all must hold; two conditions on one argument are two rules,
+		as in OCI */
 	size_t n_args;
 };
 

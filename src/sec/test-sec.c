@@ -72,7 +72,8 @@ static void impossible_sets_are_refused_with_the_name(void **state)
 	struct err err = ERR_INIT;
 
 	assert_true(sec_caps_check(&c, &err) < 0);
-	assert_string_equal(err.text, "capabilities: CAP_KILL is in the effective set but not in the permitted set");
+	assert_string_equal(err.text,
+			    "capabilities: CAP_KILL is in the effective set but not in the permitted set");
 	c = (struct sec_caps){ .permitted = 3, .ambient = 1 };
 	assert_true(sec_caps_check(&c, NULL) < 0);
 	c.inheritable = 1;
@@ -108,11 +109,13 @@ static int apply_caps(void *user)
 
 static void capabilities_are_seen_in_the_kernel(void **state)
 {
-	uint64_t some = UINT64_C(1) << CAP_KILL | UINT64_C(1) << CAP_NET_BIND_SERVICE | UINT64_C(1) << CAP_CHOWN;
+	uint64_t some =
+		UINT64_C(1) << CAP_KILL | UINT64_C(1) << CAP_NET_BIND_SERVICE | UINT64_C(1) << CAP_CHOWN;
 	struct sec_caps table[] = {
 		{ 0 },
 		{ .bounding = some, .permitted = some, .effective = UINT64_C(1) << CAP_KILL },
-		{ .bounding = some, .permitted = some, .effective = some, .inheritable = some, .ambient = some },
+		{ .bounding = some, .permitted = some, .effective = some, .inheritable = some,
+		  .ambient = some },
 	};
 
 	if (geteuid() != 0)
@@ -161,7 +164,8 @@ static void each_action_does_what_it_says(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
 		CLEANUP(sec_filter_done) struct sec_filter f = SEC_FILTER_INIT;
 		struct sec_rule rule = { names, 2, table[i].action, table[i].errno_ret, NULL, 0 };
-		struct sec_seccomp p = { .default_action = SEC_ACT_ALLOW, .default_errno_ret = -1, .rules = &rule,
+		struct sec_seccomp p = { .default_action = SEC_ACT_ALLOW, .default_errno_ret = -1,
+					 .rules = &rule,
 					 .n_rules = 1 };
 		struct err err = ERR_INIT;
 		int status;
@@ -179,7 +183,8 @@ static void each_action_does_what_it_says(void **state)
 static int with_arguments(void)
 {
 	/* each bit a call that was refused; what is expected: only the middle one */
-	return (syscall(SYS_getpriority, 0, 1) < 0 ? 1 : 0) | (syscall(SYS_getpriority, 7, 1) < 0 && errno == 33 ? 2 : 0) |
+	return (syscall(SYS_getpriority, 0, 1) < 0 ? 1 : 0) | (syscall(SYS_getpriority, 7, 1) < 0 &&
+							       errno == 33 ? 2 : 0) |
 	       (syscall(SYS_getpriority, 1, 0) < 0 ? 4 : 0);
 }
 
@@ -307,7 +312,8 @@ static void a_compiled_program_comes_back_from_the_cache(void **state)
 			closedir(d);
 		}
 	}
-	print_message("compiled in %ld us, from the cache in %ld us\n", (long)(t[0] / 1000), (long)(t[1] / 1000));
+	print_message("compiled in %ld us, from the cache in %ld us\n", (long)(t[0] / 1000),
+		      (long)(t[1] / 1000));
 	assert_int_equal(n_files, 1);
 	/* another profile is another file */
 	{
@@ -348,7 +354,8 @@ static void notify_gives_a_listener(void **state)
 {
 	static const char *const names[] = { "getppid" };
 	struct sec_rule rule = { names, 1, SEC_ACT_NOTIFY, -1, NULL, 0 };
-	struct sec_seccomp p = { .default_action = SEC_ACT_ALLOW, .flags = SECCOMP_FILTER_FLAG_TSYNC, .rules = &rule,
+	struct sec_seccomp p = { .default_action = SEC_ACT_ALLOW, .flags = SECCOMP_FILTER_FLAG_TSYNC,
+				 .rules = &rule,
 				 .n_rules = 1 };
 	CLEANUP(sec_filter_done) struct sec_filter f = SEC_FILTER_INIT;
 	struct err err = ERR_INIT;
@@ -403,9 +410,11 @@ static void broken_profiles_are_refused_with_the_reason(void **state)
 		{ "{}", "defaultAction" },
 		{ "{\"defaultAction\":\"SCMP_ACT_NICE\"}", "SCMP_ACT_NICE" },
 		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"flags\":[\"X\"]}", "X" },
-		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_VAX\"]}", "SCMP_ARCH_VAX" },
+		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_VAX\"]}",
+		  "SCMP_ARCH_VAX" },
 		{ "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":70000}", "70000" },
-		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"action\":\"SCMP_ACT_ERRNO\"}]}", "names" },
+		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"action\":\"SCMP_ACT_ERRNO\"}]}",
+		  "names" },
 		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"name\":\"a\",\"names\":[\"b\"],"
 		  "\"action\":\"SCMP_ACT_ERRNO\"}]}", "names" },
 		{ "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"name\":\"a\",\"action\":\"SCMP_ACT_ERRNO\","
@@ -451,12 +460,14 @@ static int limit_files(void *user)
 
 	if (sec_rlimits_apply(limits, 2, NULL) < 0 || getrlimit(RLIMIT_NOFILE, &now) < 0)
 		return 1;
-	return now.rlim_cur == 7 && now.rlim_max == 9 && getrlimit(RLIMIT_CORE, &now) == 0 && now.rlim_max == 0 ? 0 : 2;
+	return now.rlim_cur == 7 && now.rlim_max == 9 && getrlimit(RLIMIT_CORE, &now) == 0 &&
+		now.rlim_max == 0 ? 0 : 2;
 }
 
 static int raise_without_right(void *user)
 {
-	static const struct sec_rlimit low[] = { { RLIMIT_NOFILE, 8, 8 } }, high[] = { { RLIMIT_NOFILE, 8, 9 } };
+	static const struct sec_rlimit low[] = { { RLIMIT_NOFILE, 8, 8 } }, high[] = { { RLIMIT_NOFILE, 8,
+											 9 } };
 	struct sec_caps none = { 0 };
 	struct err err = ERR_INIT;
 	size_t at = 77;
