@@ -261,8 +261,12 @@ static int wait_for_start(struct child *c, struct err *err);
 /* Runs with everything done but execve. */
 static int created(struct child *c, struct err *err)
 {
-	int r = sync_send(c->sync, SYNC_CREATED, 0, NULL, 0);
+	int r;
 
+	/* the caller may end as soon as it has recorded us, and start may be another's. Should it
+	 * end before that, the wait below ends us. */
+	prctl(PR_SET_PDEATHSIG, 0);
+	r = sync_send(c->sync, SYNC_CREATED, 0, NULL, 0);
 	if (r < 0)
 		_exit(1);
 	r = child_wait(c, SYNC_RECORDED, err);

@@ -79,9 +79,11 @@ int sec_selinux_check(const char *label, struct err *err)
 int sec_apparmor_set_exec(int procfd, const char *profile)
 {
 	char text[LABEL_MAX + 8] = "exec ";
-	size_t len = strlen(profile);
+	size_t len = profile ? strlen(profile) : 0;
 	int r;
 
+	if (!len)
+		return 0;
 	if (len >= LABEL_MAX)
 		return -EINVAL;
 	memcpy(text + 5, profile, len + 1);
@@ -92,12 +94,12 @@ int sec_apparmor_set_exec(int procfd, const char *profile)
 
 int sec_selinux_set_exec(int procfd, const char *label)
 {
-	return sys_file_write(procfd, "thread-self/attr/exec", label);
+	return str_empty(label) ? 0 : sys_file_write(procfd, "thread-self/attr/exec", label);
 }
 
 int sec_selinux_set_keycreate(int procfd, const char *label)
 {
-	return sys_file_write(procfd, "thread-self/attr/keycreate", label);
+	return str_empty(label) ? 0 : sys_file_write(procfd, "thread-self/attr/keycreate", label);
 }
 
 int sec_oom_score_adj(int procfd, int value)
