@@ -4,17 +4,20 @@
  */
 #include "shim/job.h"
 
+#include "runtime/runtime.h"
 #include "sys/sys.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 struct job {
 	struct list link;
+	struct shim *shim;
 	pid_t pid;
 	int result; /* read end */
 	job_done_fn done;
@@ -74,6 +77,14 @@ static int arrange(const struct job_io *io, int result, struct err *err)
 	return 0;
 }
 
+/* The last one wins: there is room for one, and the shim's log is for a hint, not for a history. */
+static void on_warning(const char *text, void *user)
+{
+	struct job_result *res = user;
+
+	snprintf(res->warning, sizeof(res->warning), "%s", text);
+}
+
 static _Noreturn void child(job_fn fn, const struct job_io *io, int result, void *user)
 {
 	struct job_result res = { 0 };
@@ -90,6 +101,7 @@ static _Noreturn void child(job_fn fn, const struct job_io *io, int result, void
 		sys_write_all(result, &res, sizeof(res));
 		_exit(0);
 	}
+	runtime_on_warning(on_warning, &res);
 	res.r = fn(user, &res, &res.err);
 	sys_write_all(JOB_RESULT_FD, &res, sizeof(res));
 	_exit(0);
@@ -112,6 +124,7 @@ int job_start(struct shim *s, job_fn fn, const struct job_io *io, job_done_fn do
 	if (pid == 0)
 		child(fn, io, w_end, user);
 	job = mem_new(1, sizeof(*job));
+	job->shim = s;
 	job->pid = pid;
 	job->result = take_fd(&r_end);
 	job->done = done;
@@ -139,6 +152,9 @@ static void finish(struct job *job, int status)
 	if (res.r < 0)
 		err_sanitize(&res.err);
 	res.cgroup[sizeof(res.cgroup) - 1] = '\0';
+	res.warning[sizeof(res.warning) - 1] = '\0';
+	if (res.warning[0])
+		shim_log(job->shim, "%s", res.warning);
 	list_remove(&job->link);
 	close(job->result);
 	job->done(&res, job->user);

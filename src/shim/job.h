@@ -24,6 +24,7 @@ struct job_result {
 	bool pid_ns_init;  /* it is the init of a pid namespace of its own */
 	char cgroup[CGROUP_PATH_MAX];
 	struct err err;
+	char warning[512]; /* what the runtime clamped or left out, "" for nothing */
 };
 
 /* Runs in the child. */

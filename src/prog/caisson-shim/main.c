@@ -10,6 +10,7 @@
  * value beside or behind a "=". The environment adds what the command line has no word for:
  * TTRPC_ADDRESS (events), CAISSON_SHIM_STATE, CAISSON_RUNTIME_ROOT.
  */
+#include "runtime/runtime.h"
 #include "shim/server.h"
 
 #include <stdio.h>
@@ -24,12 +25,19 @@ static int usage(const char *what, const char *arg)
 	return 2;
 }
 
-static int run(const char *command, const struct shim_options *o)
+static int run(const char *command, const struct shim_options *o, char **argv)
 {
 	struct err err = ERR_INIT;
 	int r;
 
+	/* the server's file is what a container's first process finds at /proc/self/exe */
 	if (str_eq(command, "start"))
+		r = runtime_protect_self(argv);
+	else
+		r = 0;
+	if (r < 0)
+		err_sys(&err, r, "protect the program's file");
+	else if (str_eq(command, "start"))
 		r = shim_command_start(o, &err);
 	else if (str_eq(command, "delete"))
 		r = shim_command_delete(o, &err);
@@ -96,5 +104,5 @@ int main(int argc, char **argv)
 	}
 	if (!command)
 		return usage("no command", "");
-	return run(command, &o);
+	return run(command, &o, argv);
 }
