@@ -12,7 +12,7 @@ repo=$(realpath "$BATS_TEST_DIRNAME/../..")
 in_net() { nsenter --net="/proc/$holder/ns/net" "$@"; }
 
 crictl() {
-	timeout 60 crictl --runtime-endpoint "unix://$socket" --image-endpoint "unix://$socket" --timeout 30s "$@"
+	timeout 60 crictl --config "$dir/crictl.yaml" --runtime-endpoint "unix://$socket" --image-endpoint "unix://$socket" --timeout 30s "$@"
 }
 
 daemon_prepare() {
@@ -47,6 +47,7 @@ daemon_prepare() {
 		  cgroup_parent: $parent
 	CONFIG
 	mkdir "$dir/net.d" "$dir/logs"
+	: >"$dir/crictl.yaml" # without one crictl warns on stderr at each call
 }
 
 daemon_start() {
