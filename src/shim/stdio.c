@@ -123,11 +123,14 @@ int stdio_open(struct stdio *io, struct err *err)
 	}
 	if (!str_empty(io->in) && (io->keep[0] = open(io->in, O_RDWR | O_NONBLOCK | O_CLOEXEC)) < 0)
 		return err_sys(err, errno, "stdin %s", io->in);
-	if (!str_empty(io->out) && !io->logs[0]) {
-		if (!is_fifo(io->out))
-			return err_set(err, ERR_INVALID, "stdout %s: not a FIFO", io->out);
-		/* the job waits for its reader, though the bytes will come from here */
-		io->job.fifos[1] = io->out;
+	if (!io->logs[0]) {
+		/* readable, too: it neither waits for the reader nor loses what comes before it,
+		 * and it is open from now to the end, so that the reader sees one end only */
+		const char *out = str_empty(io->out) ? "/dev/null" : io->out;
+
+		io->keep[1] = open(out, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+		if (io->keep[1] < 0)
+			return err_sys(err, errno, "stdout %s", out);
 	}
 	return open_console(io, err);
 }
@@ -173,12 +176,6 @@ static int start_terminal(struct stdio *io, struct err *err)
 
 		return copy < 0 ? err_sys(err, errno, "terminal") : logfile_add(io->logs[0], "stdout", copy, err);
 	}
-	if (str_empty(io->out))
-		io->keep[1] = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	else
-		io->keep[1] = open(io->out, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	if (io->keep[1] < 0)
-		return err_sys(err, errno, "stdout %s", io->out);
 	return pump_new(io->shim, io->master, io->keep[1], &io->pump_out, err);
 }
 
@@ -202,7 +199,7 @@ int stdio_started(struct stdio *io, struct err *err)
 	}
 	if (fifos[0]) {
 		/* the read end goes: once the process is gone, writers are told so */
-		int fd = open(fifos[0], O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+		int fd = io->in_closed ? -EBADF : open(fifos[0], O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 
 		fd_drop(&io->keep[0]);
 		io->keep[0] = fd < 0 ? -EBADF : fd;
@@ -227,7 +224,10 @@ bool stdio_drain(struct stdio *io)
 
 void stdio_close_in(struct stdio *io)
 {
-	fd_drop(&io->keep[0]);
+	io->in_closed = true;
+	/* while the job runs it is the only end that is open, and the bytes are in it */
+	if (!io->job.fifos[0])
+		fd_drop(&io->keep[0]);
 }
 
 int stdio_resize(struct stdio *io, unsigned width, unsigned height, struct err *err)

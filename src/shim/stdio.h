@@ -24,6 +24,7 @@
 struct stdio {
 	struct shim *shim;
 	bool terminal;
+	bool in_closed;     /* stdio_close_in was called, perhaps before the process was there */
 	char *in, *out, *err;
 	struct job_io job;  /* for the job that makes the process */
 	int console, master;
@@ -42,6 +43,7 @@ int stdio_open(struct stdio *io, struct err *err);
 int stdio_started(struct stdio *io, struct err *err);
 /* Takes in what the exited process wrote: true when it has all arrived. */
 bool stdio_drain(struct stdio *io);
+/* Before the process is there it is remembered: what was written until then is still read. */
 void stdio_close_in(struct stdio *io);
 int stdio_resize(struct stdio *io, unsigned width, unsigned height, struct err *err);
 /* NOT_FOUND when there is no log file. */

@@ -186,6 +186,24 @@ teardown() { shim_teardown; }
 	[ "$status" = 102 ]
 }
 
+@test "input that ends before the exec has begun is read to its end" {
+	bundle c1 -- sleep 1000
+	launch c1
+	ctl create c1 "$T/c1" "$ROOT" >/dev/null
+	ctl start c1 >/dev/null
+	mkfifo "$T/in" "$T/out"
+	ctl exec c1 e1 no "$T/in" "$T/out" "" cat
+	cat "$T/out" >"$T/got" &
+	reader=$!
+	# held until the shim has its own end
+	(echo early; exec sleep 0.5) >"$T/in" &
+	ctl close-stdin c1 e1
+	ctl start c1 e1 >/dev/null
+	[ "$(ctl wait c1 e1)" = 0 ]
+	wait "$reader"
+	[ "$(cat "$T/got")" = early ]
+}
+
 @test "a client that is killed changes nothing" {
 	bundle c1 -- sh -c 'i=0; while [ $i -lt 200 ]; do echo $i; i=$((i+1)); busybox usleep 5000; done'
 	launch c1
@@ -231,6 +249,25 @@ teardown() { shim_teardown; }
 	grep -qx '43 132' "$T/got"
 	! grep -q $'\r' "$T/got"
 	ctl delete c1
+}
+
+@test "an exec with a terminal over FIFOs" {
+	bundle c1 -- sleep 1000
+	launch c1
+	ctl create c1 "$T/c1" "$ROOT" >/dev/null
+	ctl start c1 >/dev/null
+	mkfifo "$T/in" "$T/out"
+	cat "$T/out" >"$T/got" &
+	reader=$!
+	ctl exec c1 e1 tty "$T/in" "$T/out" "" sh -c 'tty; read x; echo "got $x"; head -c 200000 /dev/zero; exit 6'
+	ctl start c1 e1 >/dev/null
+	echo hello >"$T/in"
+	[ "$(ctl wait c1 e1)" = 6 ]
+	ctl delete c1 e1
+	wait "$reader"
+	tr -d '\0' <"$T/got" | grep -q '^/dev/pts/'
+	tr -d '\0' <"$T/got" | grep -qx 'got hello'
+	[ "$(tr -cd '\0' <"$T/got" | wc -c)" = 200000 ]
 }
 
 @test "stdin of a container is a FIFO that may be written again and again" {
