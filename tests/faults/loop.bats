@@ -29,7 +29,7 @@ cycle() { # name
 	local pod id json
 	json=$(pod_config "$1")
 	pod=$(crictl runp "$json") || return 1
-	id=$(run_container "$pod" "$json" c 'echo hello; sleep 1000') || return 1
+	id=$(run_container "$pod" "$json" "c-$1" 'echo hello; sleep 1000') || return 1
 	crictl exec -s "$id" true || return 1
 	crictl stopp "$pod" >/dev/null && crictl rmp "$pod" >/dev/null
 }
@@ -44,7 +44,7 @@ cycle() { # name
 
 @test "ten pods at once leave nothing" {
 	for i in $(seq 10); do cycle "par$i" >"$dir/par$i" 2>&1 & jobs="$jobs $!"; done
-	for job in $jobs; do wait "$job"; done
+	for job in $jobs; do wait "$job" || { cat "$dir"/par*; false; }; done
 	left=$(census)
 	[ -z "$left" ] || { echo "$left"; false; }
 }
