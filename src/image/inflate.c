@@ -131,8 +131,9 @@ static ssize_t zstd_step(struct source_inflate *z, void *buf, size_t len, bool *
 	ZSTD_outBuffer out = { buf, len, 0 };
 	size_t hint;
 
-	if (!z->len && z->eof && !z->inside) {
-		*ret_end = true;
+	if (!z->len && !z->inside) {
+		/* the end, or another frame; asked now, the decoder would say that one has begun */
+		*ret_end = z->eof;
 		return 0;
 	}
 	hint = ZSTD_decompressStream(z->zstd, &out, &in);
