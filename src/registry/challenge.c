@@ -1,0 +1,193 @@
+/* Parsing of what servers say about authentication and of addresses. Pure functions. */
+#include "registry/challenge.h"
+
+#include <ctype.h>
+#include <strings.h>
+
+/* ---- WWW-Authenticate ---- */
+
+/* token = 1*tchar (RFC 9110, 5.6.2), and what token68 adds */
+static size_t token_length(const char *s)
+{
+	size_t n = 0;
+
+	while (isalnum((unsigned char)s[n]) || (s[n] && strchr("!#$%&'*+-.^_`|~/", s[n])))
+		n++;
+	return n;
+}
+
+static const char *skip_space(const char *s)
+{
+	return s + strspn(s, " \t");
+}
+
+/* A token or a quoted string behind "=": the rest, or NULL. */
+static const char *read_value(const char *s, struct arena *a, char **ret)
+{
+	if (*s == '"') {
+		char *out = arena_new(a, strlen(s), 1);
+		size_t n = 0;
+
+		for (s++; *s && *s != '"'; s++) {
+			if (*s == '\\' && s[1])
+				s++;
+			out[n++] = *s;
+		}
+		if (*s != '"')
+			return NULL;
+		*ret = out;
+		return s + 1;
+	}
+	*ret = arena_strndup(a, s, token_length(s));
+	return **ret ? s + strlen(*ret) : NULL;
+}
+
+static bool name_is(const char *s, size_t len, const char *name)
+{
+	return strlen(name) == len && strncasecmp(s, name, len) == 0;
+}
+
+size_t challenge_parse(const char *value, struct arena *a, struct challenge *list, size_t n)
+{
+	struct challenge *now = NULL;
+	char *nothing = arena_strdup(a, "");
+	const char *s = value;
+
+	if (strnlen(value, CHALLENGE_LINE_MAX) >= CHALLENGE_LINE_MAX)
+		return n;
+	for (;;) {
+		const char *word, *behind;
+		size_t len;
+
+		while (*s == ',' || *s == ' ' || *s == '\t')
+			s++;
+		word = s;
+		len = token_length(word);
+		if (!len)
+			return n;
+		behind = skip_space(word + len);
+		if (now && *behind == '=') {
+			char *text, **to = name_is(word, len, "realm") ? &now->realm :
+					   name_is(word, len, "service") ? &now->service :
+					   name_is(word, len, "scope")	 ? &now->scope :
+					   name_is(word, len, "error")	 ? &now->error :
+									   NULL;
+
+			s = read_value(skip_space(behind + 1), a, &text);
+			if (!s)
+				return n;
+			if (to && !**to)
+				*to = text;
+			continue;
+		}
+		if (n == CHALLENGES_MAX)
+			return n;
+		now = &list[n++];
+		*now = (struct challenge){ CHALLENGE_OTHER, nothing, nothing, nothing, nothing };
+		if (name_is(word, len, "basic"))
+			now->scheme = CHALLENGE_BASIC;
+		else if (name_is(word, len, "bearer"))
+			now->scheme = CHALLENGE_BEARER;
+		s = behind;
+	}
+}
+
+/* ---- addresses ---- */
+
+static size_t port_at(const char *host)
+{
+	const char *colon;
+
+	if (host[0] == '[') {
+		const char *end = strchr(host, ']');
+
+		return end ? (size_t)(end + 1 - host) : strlen(host);
+	}
+	colon = strchr(host, ':');
+	return colon ? (size_t)(colon - host) : strlen(host);
+}
+
+bool host_is_loopback(const char *host)
+{
+	size_t n = port_at(host), dots = 0;
+
+	if (name_is(host, n, "localhost") || name_is(host, n, "[::1]"))
+		return true;
+	/* four numbers, the first 127: a name like 127.evil.example is no address */
+	if (n < 4 || strncmp(host, "127.", 4) != 0)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (host[i] == '.')
+			dots++;
+		else if (!isdigit((unsigned char)host[i]))
+			return false;
+	}
+	return dots == 3;
+}
+
+bool host_in_list(const char *host, const char *const *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcasecmp(host, list[i]) == 0 || name_is(host, port_at(host), list[i]))
+			return true;
+	return false;
+}
+
+static size_t origin_length(const char *url)
+{
+	const char *s = strstr(url, "://");
+
+	return s ? (size_t)(s + 3 - url) + strcspn(s + 3, "/?#") : 0;
+}
+
+bool url_same_origin(const char *a, const char *b)
+{
+	size_t n = origin_length(a);
+
+	return n && n == origin_length(b) && strncasecmp(a, b, n) == 0;
+}
+
+/* ---- base64, RFC 4648 ---- */
+
+static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+void base64_encode(const void *data, size_t len, struct buf *out)
+{
+	const uint8_t *p = data;
+
+	for (size_t i = 0; i < len; i += 3) {
+		uint32_t v = (uint32_t)p[i] << 16 | (i + 1 < len ? (uint32_t)p[i + 1] << 8 : 0) | (i + 2 < len ? p[i + 2] : 0);
+		char quad[4] = { digits[v >> 18], digits[v >> 12 & 63], i + 1 < len ? digits[v >> 6 & 63] : '=',
+				 i + 2 < len ? digits[v & 63] : '=' };
+
+		buf_append(out, quad, 4);
+	}
+}
+
+int base64_decode(const char *text, struct buf *out)
+{
+	size_t n = strcspn(text, "=");
+	uint32_t v = 0;
+	int bits = 0;
+
+	if (text[n] && strspn(text + n, "=") != strlen(text + n))
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++) {
+		const char *d = strchr(digits, text[i]);
+		uint8_t byte;
+		int r;
+
+		if (!d)
+			return -EINVAL;
+		v = v << 6 | (uint32_t)(d - digits);
+		bits += 6;
+		if (bits < 8)
+			continue;
+		bits -= 8;
+		byte = (uint8_t)(v >> bits);
+		r = buf_append(out, &byte, 1);
+		if (r < 0)
+			return r;
+	}
+	return n % 4 == 1 ? -EINVAL : 0;
+}

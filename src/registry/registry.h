@@ -1,0 +1,86 @@
+/*
+ * registry — the pull side of the OCI distribution protocol, over HTTPS.
+ *
+ * https://github.com/opencontainers/distribution-spec (v1.1), and the token flow of
+ * https://distribution.github.io/distribution/spec/auth/token/.
+ *
+ *	registry_new(&settings, &reg, &err);                       one a program
+ *	registry_session_new(reg, "docker.io", "library/nginx", creds, &cancel, &s, &err);
+ *	registry_manifest_get(s, "latest", &text, type, &err);
+ *	registry_blob_open(s, "sha256:…", &blob, &err);
+ *	while ((n = registry_blob_read(blob, buf, size, &err)) > 0) …
+ *	registry_blob_close(blob);
+ *	registry_session_free(s);
+ *
+ * Threads. A session is one pull's view of one repository: it holds what authentication has
+ * brought. Its functions may be called from several threads at once, each blob by one. All
+ * block: on the network, and in back-off after 429 and 5xx (at most half a minute in all).
+ * The cancel flag of the session is looked at four times a second.
+ *
+ * Transport. HTTPS with the system's certificates, or those of `ca_file`. A registry on
+ * loopback (localhost, 127.0.0.0/8, ::1) is spoken to by plain HTTP, and by HTTPS if it does
+ * not answer so. A registry in `insecure` may have any certificate, or speak plain HTTP.
+ * "docker.io" is reached at registry-1.docker.io. Proxies come from the environment, except
+ * for loopback.
+ *
+ * Credentials go to the registry itself and to the token server that it names, and nowhere
+ * else: a redirect to another host carries none. They are not sent in the clear where the
+ * registry speaks TLS.
+ *
+ * What a server sends is hostile: header lines, challenges, tokens and error texts are
+ * bounded, manifests by the buffer's bound; a blob is as long as it is and its reader
+ * counts. Nothing is believed by this room; digests are the caller's to check.
+ *
+ * Errors begin with the registry: `registry-1.docker.io: manifest latest: …`, and give what
+ * the server said. UNAVAILABLE: cannot be reached, broke off, stalled (below 1 B/s for
+ * `stall_timeout`); DENIED: 401 and 403; NOT_FOUND: 404; LIMIT: an answer that is too
+ * large; CANCELLED.
+ */
+#pragma once
+
+#include "base/base.h"
+
+#include <stdatomic.h>
+
+struct registry;
+struct registry_session;
+struct registry_blob;
+
+struct registry_settings {
+	const char *const *insecure; /* "host" or "host:port" */
+	size_t n_insecure;
+	const char *ca_file;         /* PEM; NULL: the system's */
+	int64_t connect_timeout;     /* ns; 0: 10 s */
+	int64_t stall_timeout;       /* ns; 0: 30 s */
+};
+
+/* Settings are copied. */
+int registry_new(const struct registry_settings *settings, struct registry **ret, struct err *err);
+/* After all its sessions. NULL is fine. */
+void registry_free(struct registry *reg);
+
+/* NULL and "" are the same everywhere. */
+struct registry_credentials {
+	const char *username, *password;
+	const char *auth;           /* base64 of username:password, used when username is empty */
+	const char *identity_token; /* OAuth2 refresh token */
+	const char *registry_token; /* sent as Bearer token as it is */
+};
+
+/* Does no I/O. credentials may be NULL and are copied; cancel may be NULL and is borrowed. */
+int registry_session_new(struct registry *reg, const char *host, const char *repository,
+			 const struct registry_credentials *credentials, const atomic_bool *cancel,
+			 struct registry_session **ret, struct err *err);
+void registry_session_free(struct registry_session *s);
+
+enum { REGISTRY_TYPE_MAX = 128 };
+
+/* Appends the manifest or index of a tag or digest to out; type gets the Content-Type, "" if none. */
+int registry_manifest_get(struct registry_session *s, const char *reference, struct buf *out,
+			  char type[REGISTRY_TYPE_MAX], struct err *err);
+
+/* Returns when the server has answered 200. The blob must be closed before the session. */
+int registry_blob_open(struct registry_session *s, const char *digest, struct registry_blob **ret, struct err *err);
+/* Bytes, 0 at the end, negative. A body shorter than its Content-Length is UNAVAILABLE. */
+ssize_t registry_blob_read(struct registry_blob *b, void *buf, size_t len, struct err *err);
+void registry_blob_close(struct registry_blob *b);

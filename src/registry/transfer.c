@@ -1,0 +1,292 @@
+/*
+ * curl under a pull interface. Invariants: the buffer never holds more than BODY_MAX bytes
+ * (curl keeps one more chunk while paused); redirects are not followed here, since only the
+ * session knows where credentials may go; no header or body is believed.
+ */
+#include "registry/transfer.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <strings.h>
+
+enum { BODY_MAX = 1024 * 1024, CHUNK = 128 * 1024, SLICE_MS = 250 };
+
+struct transfer {
+	CURL *easy;
+	CURLM *multi;
+	struct curl_slist *headers;
+	const atomic_bool *cancel;
+	int64_t stall_timeout;
+	struct buf body;
+	size_t at; /* consumed of body */
+	bool paused, headers_done, done;
+	CURLcode result;
+	struct transfer_answer answer;
+	struct arena arena;
+	char message[CURL_ERROR_SIZE];
+};
+
+static size_t on_body(char *data, size_t size, size_t n, void *user)
+{
+	struct transfer *t = user;
+	size_t len = size * n;
+
+	t->headers_done = true;
+	if (t->at == t->body.len)
+		t->body.len = t->at = 0;
+	if (t->at && t->body.len + len > BODY_MAX) {
+		buf_consume(&t->body, t->at);
+		t->at = 0;
+	}
+	if (t->body.len + len > BODY_MAX) {
+		t->paused = true;
+		return CURL_WRITEFUNC_PAUSE;
+	}
+	return buf_append(&t->body, data, len) < 0 ? 0 : len;
+}
+
+static bool header_is(const char *line, size_t len, const char *name, char value[CHALLENGE_LINE_MAX])
+{
+	size_t n = strlen(name);
+
+	if (len < n + 1 || strncasecmp(line, name, n) != 0 || line[n] != ':')
+		return false;
+	line += n + 1;
+	len -= n + 1;
+	while (len && (*line == ' ' || *line == '\t')) {
+		line++;
+		len--;
+	}
+	while (len && strchr("\r\n \t", line[len - 1]))
+		len--;
+	if (len >= CHALLENGE_LINE_MAX || memchr(line, '\0', len))
+		return false;
+	memcpy(value, line, len);
+	value[len] = '\0';
+	return true;
+}
+
+static size_t on_header(char *data, size_t size, size_t n, void *user)
+{
+	struct transfer *t = user;
+	struct transfer_answer *a = &t->answer;
+	char value[CHALLENGE_LINE_MAX];
+	size_t len = size * n;
+	uint32_t seconds;
+
+	if (header_is(data, len, "WWW-Authenticate", value) && t->arena.used < 64 * 1024)
+		a->n_challenges = challenge_parse(value, &t->arena, a->challenges, a->n_challenges);
+	else if (header_is(data, len, "Content-Type", value))
+		snprintf(a->type, sizeof(a->type), "%s", value);
+	else if (header_is(data, len, "Retry-After", value) && str_to_u32(value, 10, &seconds) == 0)
+		a->retry_after = seconds;
+	else if (len <= 2) {
+		long status = 0;
+
+		curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+		/* 1xx answers come before the one that counts */
+		if (status >= 200)
+			t->headers_done = true;
+	}
+	return len;
+}
+
+static void init_once(void)
+{
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static long seconds(int64_t ns, long none)
+{
+	return ns ? (long)((ns + NSEC_PER_SEC - 1) / NSEC_PER_SEC) : none;
+}
+
+static void set_options(struct transfer *t, const struct transfer_request *req)
+{
+	CURL *c = t->easy;
+
+	curl_easy_setopt(c, CURLOPT_URL, req->url);
+	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(c, CURLOPT_USERAGENT, "caisson/" CAISSON_VERSION);
+	curl_easy_setopt(c, CURLOPT_HTTPHEADER, t->headers);
+	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(c, CURLOPT_WRITEDATA, t);
+	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(c, CURLOPT_HEADERDATA, t);
+	curl_easy_setopt(c, CURLOPT_BUFFERSIZE, (long)CHUNK);
+	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, t->message);
+	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, req->connect_timeout ? (long)(req->connect_timeout / NSEC_PER_MSEC) : 10000L);
+	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, seconds(req->stall_timeout, 30));
+	curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	if (req->form)
+		curl_easy_setopt(c, CURLOPT_COPYPOSTFIELDS, req->form);
+	if (req->direct)
+		curl_easy_setopt(c, CURLOPT_PROXY, "");
+	if (req->ca_file)
+		curl_easy_setopt(c, CURLOPT_CAINFO, req->ca_file);
+	curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, req->verify ? 1L : 0L);
+	curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, req->verify ? 2L : 0L);
+}
+
+static const char *failure(const struct transfer *t)
+{
+	return *t->message ? t->message : curl_easy_strerror(t->result);
+}
+
+static int failed(struct transfer *t, struct err *err)
+{
+	switch (t->result) {
+	case CURLE_OPERATION_TIMEDOUT:
+		if (t->headers_done)
+			return err_set(err, ERR_UNAVAILABLE, "stopped sending (nothing for %ld s)", seconds(t->stall_timeout, 30));
+		return err_set(err, ERR_UNAVAILABLE, "no answer: %s", failure(t));
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CACERT_BADFILE:
+		return err_set(err, ERR_DENIED, "its certificate is not trusted: %s", failure(t));
+	default:
+		return err_set(err, ERR_UNAVAILABLE, "%s", failure(t));
+	}
+}
+
+/* Lets curl work until something changed or a slice of time went by. */
+static int step(struct transfer *t, struct err *err)
+{
+	CURLMsg *msg;
+	int running, left;
+
+	if (t->cancel && atomic_load(t->cancel))
+		return err_set(err, ERR_CANCELLED, "cancelled");
+	if (curl_multi_perform(t->multi, &running) != CURLM_OK)
+		return err_set(err, ERR_INTERNAL, "curl_multi_perform");
+	while ((msg = curl_multi_info_read(t->multi, &left)))
+		if (msg->msg == CURLMSG_DONE) {
+			t->done = t->headers_done = true;
+			t->result = msg->data.result;
+		}
+	return 0;
+}
+
+static int wait_more(struct transfer *t, struct err *err)
+{
+	return curl_multi_poll(t->multi, NULL, 0, SLICE_MS, NULL) == CURLM_OK ? step(t, err) :
+									       err_set(err, ERR_INTERNAL, "curl_multi_poll");
+}
+
+static int header(struct transfer *t, const char *name, const char *value)
+{
+	autofree char *line = NULL;
+	struct curl_slist *more;
+
+	if (!value)
+		return 0;
+	line = mem_printf("%s: %s", name, value);
+	/* credentials from outside must not smuggle a header */
+	if (strpbrk(line, "\r\n"))
+		return -EINVAL;
+	more = curl_slist_append(t->headers, line);
+	if (!more)
+		return -ENOMEM;
+	t->headers = more;
+	return 0;
+}
+
+int transfer_start(const struct transfer_request *req, struct transfer **ret, const struct transfer_answer **ret_answer,
+		   int *ret_code, struct err *err)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct transfer *t = mem_new(1, sizeof(*t));
+	char *url = NULL;
+	int r;
+
+	pthread_once(&once, init_once);
+	*ret_code = 0;
+	t->cancel = req->cancel;
+	t->stall_timeout = req->stall_timeout;
+	t->body.max = BODY_MAX + 1;
+	t->answer.retry_after = -1;
+	t->easy = curl_easy_init();
+	t->multi = curl_multi_init();
+	if (!t->easy || !t->multi) {
+		transfer_free(t);
+		return err_sys(err, ENOMEM, "curl");
+	}
+	if (header(t, "Authorization", req->authorization) < 0 || header(t, "Accept", req->accept) < 0) {
+		transfer_free(t);
+		return err_set(err, ERR_INVALID, "credentials hold a line break");
+	}
+	set_options(t, req);
+	curl_multi_add_handle(t->multi, t->easy);
+	r = step(t, err);
+	while (r == 0 && !t->headers_done)
+		r = wait_more(t, err);
+	if (r == 0 && t->done && t->result != CURLE_OK) {
+		*ret_code = t->result;
+		curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->answer.status);
+		t->headers_done = t->answer.status > 0;
+		r = failed(t, err);
+	}
+	if (r < 0) {
+		transfer_free(t);
+		return r;
+	}
+	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->answer.status);
+	curl_easy_getinfo(t->easy, CURLINFO_REDIRECT_URL, &url);
+	t->answer.location = arena_strdup(&t->arena, url);
+	*ret = t;
+	*ret_answer = &t->answer;
+	return 0;
+}
+
+ssize_t transfer_read(struct transfer *t, void *buf, size_t len, struct err *err)
+{
+	while (t->at == t->body.len) {
+		int r;
+
+		if (t->done)
+			return t->result == CURLE_OK ? 0 : failed(t, err);
+		if (t->paused) {
+			t->paused = false;
+			t->at = t->body.len = 0;
+			curl_easy_pause(t->easy, CURLPAUSE_CONT);
+			continue;
+		}
+		r = step(t, err);
+		if (r == 0 && t->at == t->body.len && !t->done)
+			r = wait_more(t, err);
+		if (r < 0)
+			return r;
+	}
+	if (len > t->body.len - t->at)
+		len = t->body.len - t->at;
+	memcpy(buf, t->body.data + t->at, len);
+	t->at += len;
+	return (ssize_t)len;
+}
+
+int transfer_read_all(struct transfer *t, struct buf *out, struct err *err)
+{
+	autofree uint8_t *chunk = mem_new(16384, 1);
+	ssize_t n;
+
+	while ((n = transfer_read(t, chunk, 16384, err)) > 0)
+		if (buf_append(out, chunk, (size_t)n) < 0)
+			return err_set(err, ERR_LIMIT, "the answer has more than %zu bytes", out->max);
+	return (int)n;
+}
+
+void transfer_free(struct transfer *t)
+{
+	if (!t)
+		return;
+	if (t->multi && t->easy)
+		curl_multi_remove_handle(t->multi, t->easy);
+	curl_easy_cleanup(t->easy);
+	curl_multi_cleanup(t->multi);
+	curl_slist_free_all(t->headers);
+	buf_done(&t->body);
+	arena_done(&t->arena);
+	free(t);
+}
