@@ -143,7 +143,7 @@ struct image_progress {
 	uint64_t done, total; /* compressed bytes; total 0: not known yet */
 	size_t layers_done, layers;
 };
-/* From a thread of the image room; must not block nor call back. */
+/* On the calling thread, a few times a second while it waits. */
 typedef void (*image_progress_fn)(const struct image_progress *p, void *user);
 
 struct image_cancel; /* one flag that wakes who waits */
@@ -152,7 +152,7 @@ struct image_pull {
 	const char *name;              /* any reference */
 	const struct image_auth *auth; /* NULL: anonymous */
 	struct image_cancel *cancel;   /* NULL: cannot be cancelled */
-	image_progress_fn progress;    /* may be NULL; not called any more once image_pull returned */
+	image_progress_fn progress;    /* may be NULL */
 	void *user;
 };
 

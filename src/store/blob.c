@@ -29,7 +29,10 @@ static int hold_blob(struct store_lease *l, const char *digest)
 	WITH_LOCK(s);
 	l->blobs = mem_grow(l->blobs, l->n_blobs + 1, sizeof(*l->blobs));
 	snprintf(l->blobs[l->n_blobs++], sizeof(*l->blobs), "%s", digest);
-	return faccessat(s->blobs_fd, blob_name(digest), F_OK, 0) == 0;
+	if (faccessat(s->blobs_fd, blob_name(digest), F_OK, 0) == 0)
+		return 1;
+	l->dirty = true;
+	return 0;
 }
 
 int store_blob_put(struct store_lease *l, const char *digest, const void *data, size_t len, struct err *err)

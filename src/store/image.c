@@ -32,9 +32,11 @@ static int publish_layer(struct store *s, const struct store_layer *layer, int64
 		return 0;
 	}
 	*ret_id = layer->id;
-	return db_run(s, err, "INSERT INTO layer(id, key, diff_id, digest, size, bytes, inodes) VALUES(?, ?, ?, ?, ?, ?, ?)",
-		      "isssiii", layer->id, layer->key, layer->diff_id, layer->digest, (int64_t)layer->size,
-		      (int64_t)layer->bytes, (int64_t)layer->inodes);
+	return db_run(s, err,
+		      "INSERT INTO layer(id, key, diff_id, digest, size, bytes, inodes, has_root)"
+		      " VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+		      "isssiiii", layer->id, layer->key, layer->diff_id, layer->digest, (int64_t)layer->size,
+		      (int64_t)layer->bytes, (int64_t)layer->inodes, (int64_t)layer->has_root);
 }
 
 static int publish_blob(struct store *s, const char *image, const char *digest, struct err *err)
@@ -84,7 +86,7 @@ int store_image_publish(struct store_lease *l, const struct store_image *image, 
 	struct store *s = l->store;
 	int r;
 
-	if (syncfs(s->root_fd) < 0)
+	if (l->dirty && syncfs(s->root_fd) < 0)
 		return err_sys(err, errno, "sync %s", s->root);
 	WITH_LOCK(s);
 	r = db_begin(s, err);

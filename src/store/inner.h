@@ -39,6 +39,7 @@ struct store_lease {
 	size_t n_layers;
 	char (*blobs)[STORE_DIGEST_MAX];
 	size_t n_blobs;
+	bool dirty; /* holds data that may not be on disk yet */
 };
 
 static inline void unlock_ptr(pthread_mutex_t **m)

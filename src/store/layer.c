@@ -54,6 +54,7 @@ void store_layer_hold(struct store_lease *l, int64_t id)
 {
 	WITH_LOCK(l->store);
 	hold_layer(l, id);
+	l->dirty = true;
 }
 
 /* Layers and blobs that this lease staged, that no other holds and no row names. */
@@ -129,6 +130,7 @@ static void layer_read(sqlite3_stmt *stmt, struct store_layer *ret)
 	l.size = (uint64_t)sqlite3_column_int64(stmt, 4);
 	l.bytes = (uint64_t)sqlite3_column_int64(stmt, 5);
 	l.inodes = (uint64_t)sqlite3_column_int64(stmt, 6);
+	l.has_root = sqlite3_column_int(stmt, 7);
 	*ret = l;
 }
 
@@ -139,7 +141,7 @@ int store_layer_find(struct store_lease *l, const char *key, struct store_layer 
 	int r;
 
 	WITH_LOCK(s);
-	r = db_get(s, err, &stmt, "SELECT id, key, diff_id, digest, size, bytes, inodes FROM layer WHERE key = ?", "s", key);
+	r = db_get(s, err, &stmt, "SELECT id, key, diff_id, digest, size, bytes, inodes, has_root FROM layer WHERE key = ?", "s", key);
 	if (r > 0) {
 		layer_read(stmt, ret);
 		db_reset(stmt);
@@ -161,7 +163,7 @@ int store_image_layers(struct store *s, const char *id, struct store_layer **ret
 		return r < 0 ? r : err_sysk(err, ERR_NOT_FOUND, ENOENT, "image %s", id);
 	db_reset(stmt);
 	r = db_get(s, err, &stmt,
-		   "SELECT layer.id, key, diff_id, digest, size, bytes, inodes FROM image_layer"
+		   "SELECT layer.id, key, diff_id, digest, size, bytes, inodes, has_root FROM image_layer"
 		   " JOIN layer ON layer.id = image_layer.layer WHERE image = ? ORDER BY position",
 		   "s", id);
 	for (; r > 0; r = db_next(s, stmt, err)) {
@@ -189,6 +191,7 @@ int store_layer_stage(struct store_lease *l, int64_t *ret_id, int *ret_dirfd, st
 		return err_sys(err, errno, "mkdir %s/layers/%s", s->root, name);
 	/* lost to a crash it is swept, so the number may be used before the lease knows */
 	hold_layer(l, id);
+	l->dirty = true;
 	fd = openat(s->layers_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(err, errno, "open %s/layers/%s", s->root, name);

@@ -35,8 +35,14 @@ static int read_snapshot(struct store *s, const char *id, struct store_snapshot 
 	db_reset(stmt);
 	r = db_get(s, err, &stmt, "SELECT layer FROM snapshot_layer WHERE snapshot = ? ORDER BY position DESC", "s", id);
 	for (; r > 0; r = db_next(s, stmt, err)) {
+		autofree char *lower = mem_printf("%s/layers/%" PRId64, s->root, (int64_t)sqlite3_column_int64(stmt, 0));
+
+		/* a layer that an image has twice counts where it is topmost, which hides all that
+		 * the lower one could add or remove; overlay takes no directory twice */
+		if (str_in(lower, (const char *const *)snap.lowers, snap.n_lowers))
+			continue;
 		snap.lowers = mem_grow(snap.lowers, snap.n_lowers + 1, sizeof(*snap.lowers));
-		snap.lowers[snap.n_lowers++] = mem_printf("%s/layers/%" PRId64, s->root, (int64_t)sqlite3_column_int64(stmt, 0));
+		snap.lowers[snap.n_lowers++] = take_ptr(&lower);
 	}
 	if (r < 0)
 		return r;
@@ -77,11 +83,29 @@ static int insert_rows(struct store *s, const char *image_id, const char *id, bo
 	return r;
 }
 
-/* upper gets the owner and mode that "/" has in the topmost layer, shifted for a user namespace. */
-static int make_dirs(struct store *s, const char *id, const char *top,
+/* The layer that says what "/" is like: the topmost that does, else 0. */
+static int find_root(struct store *s, const char *id, int64_t *ret, struct err *err)
+{
+	sqlite3_stmt *stmt;
+	int r = db_get(s, err, &stmt,
+		       "SELECT layer FROM snapshot_layer JOIN layer ON layer.id = layer WHERE snapshot = ? AND has_root"
+		       " ORDER BY position DESC LIMIT 1",
+		       "s", id);
+
+	*ret = 0;
+	if (r > 0) {
+		*ret = sqlite3_column_int64(stmt, 0);
+		db_reset(stmt);
+	}
+	return r < 0 ? r : 0;
+}
+
+/* upper gets the owner and mode of "/", shifted for a user namespace. */
+static int make_dirs(struct store *s, const char *id, int64_t root_layer,
 		     const struct store_snapshot_options *options, struct err *err)
 {
 	autofd int dir = -EBADF, upper = -EBADF;
+	char name[LAYER_NAME_MAX];
 	struct stat st;
 
 	if (mkdirat(s->snapshots_fd, id, 0700) < 0)
@@ -91,8 +115,8 @@ static int make_dirs(struct store *s, const char *id, const char *top,
 		return err_sys(err, errno, "open %s/snapshots/%s", s->root, id);
 	if (options->read_only)
 		return 0;
-	if (stat(top, &st) < 0)
-		return err_sys(err, errno, "stat %s", top);
+	if (fstatat(s->layers_fd, layer_name(root_layer, name), &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_sys(err, errno, "stat %s/layers/%s", s->root, name);
 	if (mkdirat(dir, "upper", 0700) < 0 || mkdirat(dir, "work", 0700) < 0)
 		return err_sys(err, errno, "mkdir in %s/snapshots/%s", s->root, id);
 	upper = openat(dir, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -107,6 +131,7 @@ int store_snapshot_prepare(struct store *s, const char *image_id, const char *id
 {
 	static const struct store_snapshot_options defaults;
 	CLEANUP(store_snapshot_done) struct store_snapshot snap = STORE_SNAPSHOT_INIT;
+	int64_t root_layer;
 	int r;
 
 	if (!options)
@@ -120,10 +145,12 @@ int store_snapshot_prepare(struct store *s, const char *image_id, const char *id
 	r = insert_rows(s, image_id, id, options->read_only, err);
 	if (r == 0)
 		r = read_snapshot(s, id, &snap, err);
+	if (r == 0)
+		r = find_root(s, id, &root_layer, err);
 	if (r == 0) {
 		/* no row named it until now, so what lies there is left over */
 		trash_put_locked(s, s->snapshots_fd, id);
-		r = make_dirs(s, id, snap.lowers[0], options, err);
+		r = make_dirs(s, id, root_layer, options, err);
 		r = db_end(s, r, err);
 		if (r < 0) {
 			trash_put_locked(s, s->snapshots_fd, id);

@@ -108,7 +108,7 @@ struct store_snapshot_options {
 /*
  * Makes the snapshot `id` (usually the container's id) over the image's layers. From here
  * on the layers stay, whatever happens to the image. The upper directory starts with the
- * topmost layer's owner and mode of "/". Mounting is the caller's, and all it needs is in
+ * owner and mode of "/" of the topmost layer that says them. Mounting is the caller's, and all it needs is in
  * *ret; `volatile`, `index=off` and the like are the caller's choice too. A read-only
  * snapshot has at least two lowers (an empty layer is added below a single one), so that
  * overlay takes it without an upper. Options NULL: writable, no mapping. EXISTS when there
@@ -152,6 +152,7 @@ struct store_layer {
 	char digest[STORE_DIGEST_MAX]; /* of the blob that it came from */
 	uint64_t size;                 /* of that blob */
 	uint64_t bytes, inodes;        /* allocated by the tree */
+	bool has_root;                 /* it says itself what "/" is like */
 };
 
 /* A published layer with that key, held by the lease from now on: 1 found, 0 not. */

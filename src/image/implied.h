@@ -1,0 +1,16 @@
+/*
+ * Directories that a layer implies, made to agree with the layers below.
+ *
+ * A layer may hold "tmp/x" without an entry for "tmp". Unpacked alone, it gets a directory
+ * tmp of our making, which overlay would show instead of the mode and owner that a layer
+ * below gave it; and where that layer has a symbolic link ("lib" → "usr/lib"), our directory
+ * would hide the link. So, when all layers of an image are there, each implied directory is
+ * looked up below, as overlay would: a directory gives its metadata; a link moves the content
+ * to where it points.
+ */
+#pragma once
+
+#include "image/fetch.h"
+
+/* Bottom first. Only layers that were fetched fresh are changed. */
+int implied_finish(struct image_table *t, struct fetched **layers, size_t n, struct err *err);

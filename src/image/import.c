@@ -1,0 +1,216 @@
+/*
+ * Images from an OCI image layout (image-spec image-layout.md): a directory with index.json
+ * and blobs/sha256/. The directory may be hostile too: every path is walked beneath it
+ * without following links. An archive is unpacked by the same code as a layer, into a staged
+ * directory that goes when the import ends.
+ */
+#include "image/install.h"
+#include "image/unpack.h"
+#include "sys/sys.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+struct layout {
+	struct content content;
+	int dirfd;
+	const atomic_bool *stop;
+};
+
+struct layout_source {
+	struct source source;
+	struct source_fd fd;
+};
+
+static int blob_path(const char *digest, char out[96], struct err *err)
+{
+	if (!oci_digest_valid(digest))
+		return err_set(err, ERR_INVALID, "\"%.80s\" is not a sha256 digest", digest);
+	snprintf(out, 96, "blobs/sha256/%s", digest + strlen("sha256:"));
+	return 0;
+}
+
+static int open_file(int dirfd, const char *path, int *ret_fd, struct err *err)
+{
+	int r = sys_open_beneath(dirfd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, ret_fd);
+
+	return r < 0 ? err_sys(err, r, "%s", path) : 0;
+}
+
+static int get_manifest(struct content *c, const char *reference, struct buf *out, char type[128], struct err *err)
+{
+	autofd int fd = -EBADF;
+	char path[96];
+	ssize_t n;
+	int r = blob_path(reference, path, err);
+
+	if (r == 0)
+		r = open_file(((struct layout *)c)->dirfd, path, &fd, err);
+	if (r < 0)
+		return r;
+	while ((n = buf_read_fd(out, fd, 65536)) > 0)
+		;
+	*type = '\0';
+	return n < 0 ? err_sys(err, (int)n, "%s", path) : 0;
+}
+
+static ssize_t read_blob(struct source *s, void *buf, size_t len, struct err *err)
+{
+	return source_read(&((struct layout_source *)s)->fd.source, buf, len, err);
+}
+
+static int open_blob(struct content *c, const char *digest, struct source **ret, struct err *err)
+{
+	struct layout_source *s;
+	char path[96];
+	int fd = -EBADF, r = blob_path(digest, path, err);
+
+	if (r == 0)
+		r = open_file(((struct layout *)c)->dirfd, path, &fd, err);
+	if (r < 0)
+		return r;
+	s = mem_new(1, sizeof(*s));
+	s->source.read = read_blob;
+	source_fd_init(&s->fd, fd, "layout");
+	*ret = &s->source;
+	return 0;
+}
+
+static void close_blob(struct content *c, struct source *s)
+{
+	close(((struct layout_source *)s)->fd.fd);
+	free(s);
+}
+
+/* ---- which image ---- */
+
+static const char *ref_name(const struct oci_descriptor *d)
+{
+	for (size_t i = 0; i < d->n_annotations; i++)
+		if (str_eq(d->annotations[i].key, "org.opencontainers.image.ref.name"))
+			return d->annotations[i].value;
+	return NULL;
+}
+
+static int choose(int dirfd, const char *which, struct arena *a, const struct oci_descriptor **ret, struct err *err)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(OCI_MANIFEST_MAX);
+	struct oci_index *index = arena_new(a, 1, sizeof(*index));
+	struct oci_index matching = { 0 };
+	autofd int fd = -EBADF;
+	ssize_t n;
+	int r = open_file(dirfd, "index.json", &fd, err);
+
+	if (r < 0)
+		return r;
+	while ((n = buf_read_fd(&text, fd, 65536)) > 0)
+		;
+	if (n < 0)
+		return err_sys(err, (int)n, "index.json");
+	r = oci_index_read(text.data, text.len, a, index, err);
+	if (r < 0)
+		return err_wrap(err, r, "index.json");
+	matching.manifests = arena_new(a, index->n_manifests + 1, sizeof(*matching.manifests));
+	for (size_t i = 0; i < index->n_manifests; i++)
+		if (!which || str_eq(ref_name(&index->manifests[i]), which))
+			matching.manifests[matching.n_manifests++] = index->manifests[i];
+	if (!matching.n_manifests)
+		return which ? err_sysk(err, ERR_NOT_FOUND, ENOENT, "no image named %s in index.json", which) :
+			       err_set(err, ERR_NOT_FOUND, "index.json lists no image");
+	for (size_t i = 1; i < matching.n_manifests; i++)
+		if (!str_eq(ref_name(&matching.manifests[0]), ref_name(&matching.manifests[i])))
+			return err_set(err, ERR_INVALID, "index.json lists several images: say which");
+	/* one image may be listed once for each platform */
+	*ret = oci_index_choose(&matching, oci_host_platform(), err);
+	return *ret ? 0 : -ENOENT;
+}
+
+static int choose_name(const char *name, const struct oci_descriptor *d, struct reference *ret, struct err *err)
+{
+	const char *own = ref_name(d);
+	int r;
+
+	if (!name && (!own || !strchr(own, '/')))
+		return err_set(err, ERR_INVALID, "it does not say its full name: give one");
+	r = reference_parse(name ? name : own, ret, err);
+	if (r == 0 && *ret->digest && !str_eq(ret->digest, d->digest))
+		return err_set(err, ERR_INVALID, "its digest is %s, not that of %s", d->digest, name ? name : own);
+	return r;
+}
+
+static int import_dir(struct image_table *t, int dirfd, const char *which, const char *name, char **ret_id, struct err *err)
+{
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	atomic_bool stop = false;
+	struct layout layout = { { get_manifest, open_blob, close_blob }, dirfd, &stop };
+	char tag[REFERENCE_TEXT_MAX], digest[REFERENCE_TEXT_MAX];
+	const struct oci_descriptor *d = NULL;
+	const char *refs[2];
+	struct reference ref;
+	struct resolved res;
+	struct install in;
+	int r;
+
+	r = choose(dirfd, which, &a, &d, err);
+	if (r == 0)
+		r = choose_name(name, d, &ref, err);
+	if (r < 0)
+		return r;
+	r = resolved_fill(&res, t, &layout.content, d->digest, d->digest, err);
+	if (r == 0) {
+		in = (struct install){ .table = t, .content = &layout.content, .resolved = &res, .refs = refs, .stop = &stop };
+		refs[in.n_refs++] = reference_format(&ref, tag);
+		if (!*ref.digest) {
+			snprintf(ref.digest, sizeof(ref.digest), "%s", d->digest);
+			refs[in.n_refs++] = reference_format(&ref, digest);
+		}
+		r = image_install(&in, err);
+	}
+	if (r == 0)
+		*ret_id = mem_strdup(res.manifest.config.digest);
+	resolved_done(&res);
+	return r;
+}
+
+int image_import_layout(struct image_table *t, const char *dir, const char *which, const char *name, char **ret_id,
+			struct err *err)
+{
+	autofd int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = dirfd < 0 ? err_sys(err, errno, "open") : import_dir(t, dirfd, which, name, ret_id, err);
+
+	return r < 0 ? err_wrap(err, r, "import %s", dir) : 0;
+}
+
+static int import_file(struct image_table *t, struct store_lease *lease, int fd, const char *which, const char *name,
+		       char **ret_id, struct err *err)
+{
+	CLEANUP(unpack_result_done) struct unpack_result unpacked = UNPACK_RESULT_INIT;
+	autofd int dirfd = -EBADF;
+	struct source_inflate *inflate;
+	struct source_fd file;
+	int64_t id;
+	int r = store_layer_stage(lease, &id, &dirfd, err);
+
+	if (r < 0)
+		return r;
+	source_fd_init(&file, fd, "archive");
+	inflate = source_inflate_new(&file.source, t->limits.layer_bytes, t->limits.layer_ratio);
+	r = unpack_layer(dirfd, source_inflate_source(inflate), &t->limits, &unpacked, err);
+	source_inflate_free(inflate);
+	return r < 0 ? r : import_dir(t, dirfd, which, name, ret_id, err);
+}
+
+int image_import_archive(struct image_table *t, const char *file, const char *which, const char *name, char **ret_id,
+			 struct err *err)
+{
+	autofd int fd = open(file, O_RDONLY | O_CLOEXEC);
+	struct store_lease *lease;
+	int r;
+
+	if (fd < 0)
+		return err_wrap(err, err_sys(err, errno, "open"), "import %s", file);
+	lease = store_lease_new(t->store);
+	r = import_file(t, lease, fd, which, name, ret_id, err);
+	store_lease_free(lease);
+	return r < 0 ? err_wrap(err, r, "import %s", file) : 0;
+}

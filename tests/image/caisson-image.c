@@ -1,0 +1,204 @@
+/*
+ * The image room by itself, for its tests: no daemon, no gRPC.
+ *
+ *	caisson-image ROOT pull REF | import DIR|FILE [NAME] | list | inspect REF | rm REF |
+ *	              lowers REF | usage | tag REF NEW
+ *
+ * Environment: INSECURE, CA_FILE, STALL (seconds), AUTH (user:password), PARALLEL,
+ * LAYER_BYTES, KEEP_BLOBS. Prints what the tests look at, one thing a line.
+ */
+#include "image/image.h"
+#include "store/store.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+static struct store *store;
+static struct image_table *table;
+
+static int pull(char **args, struct err *err)
+{
+	autofree char *id = NULL, *auth = mem_strdup(getenv("AUTH"));
+	char *colon = strchr(auth, ':');
+	struct image_auth a = { 0 };
+	int r;
+
+	if (colon) {
+		*colon = '\0';
+		a.username = auth;
+		a.password = colon + 1;
+	}
+	r = image_pull(table, &(struct image_pull){ .name = args[0], .auth = colon ? &a : NULL }, &id, err);
+	if (r == 0)
+		puts(id);
+	return r;
+}
+
+static int import(char **args, struct err *err)
+{
+	autofree char *id = NULL;
+	struct stat st;
+	int r;
+
+	r = stat(args[0], &st) == 0 && S_ISDIR(st.st_mode) ? image_import_layout(table, args[0], NULL, args[1], &id, err) :
+							      image_import_archive(table, args[0], NULL, args[1], &id, err);
+	if (r == 0)
+		puts(id);
+	return r;
+}
+
+static int list(char **args, struct err *err)
+{
+	struct image **images;
+	size_t n;
+
+	image_list(table, &images, &n);
+	for (size_t i = 0; i < n; i++) {
+		printf("%s %" PRIu64, images[i]->id, images[i]->size);
+		for (size_t j = 0; j < images[i]->n_repo_tags; j++)
+			printf(" %s", images[i]->repo_tags[j]);
+		for (size_t j = 0; j < images[i]->n_repo_digests; j++)
+			printf(" %s", images[i]->repo_digests[j]);
+		puts("");
+	}
+	image_list_free(images, n);
+	return 0;
+}
+
+static int inspect(char **args, struct err *err)
+{
+	struct image *img;
+	int r = image_get(table, args[0], &img, err);
+
+	if (r < 0)
+		return r;
+	printf("id %s\nmanifest %s\nchain %s\nsize %" PRIu64 "\nunpacked %" PRIu64 "\n", img->id, img->manifest_digest,
+	       img->chain_id, img->size, img->unpacked);
+	if (img->has_uid)
+		printf("uid %" PRId64 "\n", img->uid);
+	else
+		printf("username %s\n", img->username);
+	puts(img->config_json);
+	image_unref(img);
+	return 0;
+}
+
+/* lowers REF: the directories that a container would stand on, topmost first */
+static int lowers(char **args, struct err *err)
+{
+	CLEANUP(store_snapshot_done) struct store_snapshot snap = STORE_SNAPSHOT_INIT;
+	struct image *img;
+	int r = image_get(table, args[0], &img, err);
+
+	if (r < 0)
+		return r;
+	r = store_snapshot_prepare(store, img->id, "lowers", NULL, &snap, err);
+	image_unref(img);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < snap.n_lowers; i++)
+		puts(snap.lowers[i]);
+	return store_snapshot_remove(store, "lowers", err);
+}
+
+/* snapshot REF ID: makes one that stays, prints upper, work and then the lowers */
+static int snapshot(char **args, struct err *err)
+{
+	CLEANUP(store_snapshot_done) struct store_snapshot snap = STORE_SNAPSHOT_INIT;
+	struct image *img;
+	int r = image_get(table, args[0], &img, err);
+
+	if (r < 0)
+		return r;
+	r = store_snapshot_prepare(store, img->id, args[1], NULL, &snap, err);
+	image_unref(img);
+	if (r < 0)
+		return r;
+	printf("%s\n%s\n", snap.upper, snap.work);
+	for (size_t i = 0; i < snap.n_lowers; i++)
+		puts(snap.lowers[i]);
+	return 0;
+}
+
+static int unsnapshot(char **args, struct err *err)
+{
+	return store_snapshot_remove(store, args[0], err);
+}
+
+static int rm(char **args, struct err *err)
+{
+	return image_remove(table, args[0], err);
+}
+
+static int tag(char **args, struct err *err)
+{
+	return image_tag(table, args[0], args[1], err);
+}
+
+static int usage(char **args, struct err *err)
+{
+	uint64_t bytes, inodes;
+
+	image_fs_usage(table, &bytes, &inodes);
+	printf("%" PRIu64 " %" PRIu64 "\n", bytes, inodes);
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int min;
+	int (*run)(char **args, struct err *err);
+} commands[] = {
+	{ "pull", 1, pull },   { "import", 1, import },	    { "list", 0, list },	 { "inspect", 1, inspect },
+	{ "lowers", 1, lowers }, { "snapshot", 2, snapshot }, { "unsnapshot", 1, unsnapshot }, { "rm", 1, rm },
+	{ "tag", 2, tag },     { "usage", 0, usage },
+};
+
+static int64_t number(const char *name)
+{
+	int64_t n = 0;
+
+	return getenv(name) && str_to_i64(getenv(name), 10, &n) == 0 ? n : 0;
+}
+
+static int run(char **argv, int argc, struct err *err)
+{
+	CLEANUP(buf_done) struct buf note = BUF_INIT(4096);
+	const char *insecure = getenv("INSECURE");
+	struct image_settings settings = { .insecure = &insecure, .n_insecure = insecure != NULL, .ca_file = getenv("CA_FILE"),
+					   .stall_timeout = number("STALL") * NSEC_PER_SEC,
+					   .parallel = (unsigned)number("PARALLEL"),
+					   .limits = { .layer_bytes = (uint64_t)number("LAYER_BYTES") } };
+	struct store_options options = { .keep_blobs = getenv("KEEP_BLOBS") };
+	int r;
+
+	r = store_open(argv[1], &options, &store, &note, err);
+	if (r == 0)
+		r = image_table_new(store, &settings, &table, &note, err);
+	if (note.len)
+		fprintf(stderr, "note: %s\n", buf_text(&note));
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		if (str_eq(argv[2], commands[i].name) && argc - 3 >= commands[i].min)
+			return commands[i].run(argv + 3, err);
+	return err_set(err, ERR_INVALID, "no such command: %s", argv[2]);
+}
+
+int main(int argc, char **argv)
+{
+	struct err err = ERR_INIT;
+	int r;
+
+	if (argc < 3)
+		return 2;
+	r = run(argv, argc, &err);
+	if (r < 0)
+		fprintf(stderr, "%s: %s\n", err_kind_info(err.kind)->name, err.text);
+	image_table_free(table);
+	if (store)
+		store_settle(store);
+	store_close(store);
+	return r < 0;
+}
