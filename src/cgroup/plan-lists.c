@@ -69,13 +69,19 @@ static void plan_weight(struct cgroup_planner *p, int h, enum cgroup_limit limit
 					v2 ? 1 + (weight - 10) * 9999 / 990 : weight));
 }
 
-static int plan_weight_of(struct cgroup_planner *p, enum cgroup_limit limit, const char *device, uint64_t weight,
-			  struct err *err)
+static const char *device_text(struct cgroup_planner *p, const struct cgroup_io_limit *d)
+{
+	return arena_printf(p->arena, "%" PRId64 ":%" PRId64 " ", d->major, d->minor);
+}
+
+static int plan_weight_of(struct cgroup_planner *p, enum cgroup_limit limit, const char *device,
+			  uint64_t weight, struct err *err)
 {
 	int h, r;
 
 	if (weight < 10 || weight > 1000)
-		return err_set(err, ERR_INVALID, "cgroup io: %" PRIu64 " is no valid weight (10 to 1000)", weight);
+		return err_set(err, ERR_INVALID, "cgroup io: %" PRIu64 " is no valid weight (10 to 1000)",
+			       weight);
 	r = cgroup_planner_find(p, limit, CGROUP_IO, *device ? "device weight" : "weight", &h, err);
 	if (r > 0)
 		plan_weight(p, h, limit, device, weight);
@@ -120,9 +126,7 @@ int cgroup_plan_io(struct cgroup_planner *p, struct err *err)
 		const struct cgroup_io_limit *d = &l->io_weight_device[i];
 
 		if (d->value)
-			r = plan_weight_of(p, CGROUP_IO_WEIGHT_DEVICE,
-					   arena_printf(p->arena, "%" PRId64 ":%" PRId64 " ", d->major, d->minor),
-					   d->value, err);
+			r = plan_weight_of(p, CGROUP_IO_WEIGHT_DEVICE, device_text(p, d), d->value, err);
 	}
 	for (size_t t = 0; t < ARRAY_LEN(throttles); t++)
 		for (size_t i = 0; r == 0 && i < lists[t].n; i++)

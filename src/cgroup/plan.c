@@ -83,7 +83,11 @@ struct cgroup_write *cgroup_planner_add(struct cgroup_planner *p, int h, enum cg
 	}
 	w = &p->writes[p->n++];
 	*w = (struct cgroup_write){
-		.hierarchy = (int8_t)h, .limit = limit, .controller = (uint8_t)c, .file = file, .value = value,
+		.hierarchy = (int8_t)h,
+		.limit = limit,
+		.controller = (uint8_t)c,
+		.file = file,
+		.value = value,
 	};
 	if (cgroup_planner_is_optional(p, limit))
 		w->flags |= CGROUP_WRITE_OPTIONAL;

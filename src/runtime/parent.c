@@ -340,7 +340,7 @@ static int fill_filter(struct creation *c, struct err *err)
 
 	if (!c->plan.has_seccomp)
 		return 0;
-	r = sec_seccomp_compile(&c->plan.seccomp, NULL, &c->filter, err);
+	r = sec_seccomp_compile(&c->plan.seccomp, &c->filter, err);
 	if (r == 0)
 		r = parent_fill_filter(c->shared, &c->filter, err);
 	if (r < 0)

@@ -24,11 +24,11 @@ static bool apparmor, selinux;
 
 static void detect(void)
 {
+	const char *file = "/sys/module/apparmor/parameters/enabled";
 	struct statfs st;
 	char text[8];
 
-	apparmor = sys_file_read_text(AT_FDCWD, "/sys/module/apparmor/parameters/enabled", text, sizeof(text)) > 0 &&
-		   text[0] == 'Y';
+	apparmor = sys_file_read_text(AT_FDCWD, file, text, sizeof(text)) > 0 && text[0] == 'Y';
 	selinux = statfs("/sys/fs/selinux", &st) == 0 && (unsigned long)st.f_type == SELINUX_MAGIC;
 }
 

@@ -3,17 +3,16 @@
  *
  * A profile is a plain struct: from config.json by the caller, from sec_seccomp_default
  * (the profile RuntimeDefault), or from a JSON profile of the node (sec_seccomp_read). The
- * parent compiles it to a BPF program, which costs milliseconds, so compiled programs are
- * kept in a directory of the caller's; the child applies the program by one system call.
+ * parent compiles it to a BPF program, which takes well under a millisecond; the child
+ * applies the program by one system call.
  *
- *	sec_seccomp_compile(&profile, "/run/x/seccomp", &filter, err);
+ *	sec_seccomp_compile(&profile, &filter, err);
  *	...
  *	sec_filter_apply(&filter, &listener)   // [child]
  *	...
  *	sec_filter_done(&filter)
  *
- * Hostile: the text given to sec_seccomp_read; bounds below. The cache directory must be
- * writable by the caller only (0700).
+ * Hostile: the text given to sec_seccomp_read; bounds below.
  *
  * Sources: seccomp(2), seccomp_rule_add(3), the OCI specification's "Seccomp", the JSON
  * profiles of docker and of the kubelet.
@@ -106,14 +105,14 @@ struct sec_filter {
 #define SEC_FILTER_INIT { NULL, 0, 0, false }
 
 /*
- * cache_dir NULL: no cache. What is in the cache is used only when it was made from the
- * very same profile (compared whole, not by digest), by this build and for this kernel's
- * architecture; a cache that cannot be read or written is no error.
- * A system call that this libseccomp does not know is left out, as OCI asks; a flag or
- * action that the kernel lacks is UNSUPPORTED.
+ * A rule without conditions decides for its system call, else the first rule whose
+ * conditions all hold, else the default action. Names that this libseccomp does not know
+ * are left out, as OCI asks. Where the default is an errno, system calls newer than all
+ * that the profile mentions get ENOSYS, so that C libraries fall back to older ones.
+ *
+ * UNSUPPORTED: a flag or action that the kernel lacks. LIMIT: too long for the kernel.
  */
-int sec_seccomp_compile(const struct sec_seccomp *profile, const char *cache_dir, struct sec_filter *ret,
-			struct err *err);
+int sec_seccomp_compile(const struct sec_seccomp *profile, struct sec_filter *ret, struct err *err);
 void sec_filter_done(struct sec_filter *f);
 
 /* ret_listener: the notify descriptor, close-on-exec, when f->notify; may be NULL else. [child] */

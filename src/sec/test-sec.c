@@ -7,7 +7,6 @@
 #include "base/base.h"
 #include "sys/sys.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
@@ -20,7 +19,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <cmocka.h>
@@ -170,7 +168,7 @@ static void each_action_does_what_it_says(void **state)
 		struct err err = ERR_INIT;
 		int status;
 
-		if (sec_seccomp_compile(&p, NULL, &f, &err) < 0)
+		if (sec_seccomp_compile(&p, &f, &err) < 0)
 			fail_msg("%s", err.text);
 		status = status_of(getppid_under, &f);
 		if (table[i].signal)
@@ -201,7 +199,7 @@ static void conditions_on_one_argument_are_alternatives(void **state)
 	struct sec_seccomp p = { .default_action = SEC_ACT_ALLOW, .rules = &rule, .n_rules = 1 };
 	CLEANUP(sec_filter_done) struct sec_filter f = SEC_FILTER_INIT;
 
-	assert_int_equal(sec_seccomp_compile(&p, NULL, &f, NULL), 0);
+	assert_int_equal(sec_seccomp_compile(&p, &f, NULL), 0);
 	assert_int_equal(status_of(arguments_under, &f), 2 << 8);
 }
 
@@ -265,64 +263,13 @@ static void the_default_profile_lets_programs_live_and_the_host_alone(void **sta
 	struct err err = ERR_INIT;
 
 	sec_seccomp_default(0, &a, &p);
-	if (sec_seccomp_compile(&p, NULL, &plain, &err) < 0)
+	if (sec_seccomp_compile(&p, &plain, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(status_of(ordinary_life_under, &plain), 0);
 	sec_seccomp_default(UINT64_C(1) << CAP_SYS_ADMIN, &a, &p);
-	assert_int_equal(sec_seccomp_compile(&p, NULL, &admin, &err), 0);
+	assert_int_equal(sec_seccomp_compile(&p, &admin, &err), 0);
 	if (geteuid() == 0)
 		assert_int_equal(status_of(admin_life_under, &admin), 0);
-}
-
-static void a_compiled_program_comes_back_from_the_cache(void **state)
-{
-	char dir[] = "/tmp/caisson-test-sec-XXXXXX";
-	CLEANUP(arena_done) struct arena a = ARENA_INIT;
-	struct sec_seccomp p;
-	size_t n_files = 0;
-	int64_t t[3];
-
-	assert_non_null(mkdtemp(dir));
-	sec_seccomp_default(0, &a, &p);
-	for (int round = 0; round < 3; round++) {
-		CLEANUP(sec_filter_done) struct sec_filter f = SEC_FILTER_INIT, fresh = SEC_FILTER_INIT;
-		int64_t start = time_now_mono();
-
-		assert_int_equal(sec_seccomp_compile(&p, dir, &f, NULL), 0);
-		t[round] = time_now_mono() - start;
-		assert_int_equal(sec_seccomp_compile(&p, NULL, &fresh, NULL), 0);
-		assert_int_equal(f.n, fresh.n);
-		assert_memory_equal(f.insns, fresh.insns, f.n * sizeof(*f.insns));
-		if (round == 1) {
-			/* a damaged file is not used */
-			DIR *d = opendir(dir);
-			struct dirent *e;
-
-			while ((e = readdir(d))) {
-				if (e->d_name[0] == '.')
-					continue;
-				n_files++;
-				int fd = openat(dirfd(d), e->d_name, O_WRONLY);
-				struct stat st;
-
-				assert_int_equal(fstat(fd, &st), 0);
-				assert_int_equal(pwrite(fd, "\xff\xff\xff", 3, st.st_size - 5), 3);
-				close(fd);
-			}
-			closedir(d);
-		}
-	}
-	print_message("compiled in %ld us, from the cache in %ld us\n", (long)(t[0] / 1000),
-		      (long)(t[1] / 1000));
-	assert_int_equal(n_files, 1);
-	/* another profile is another file */
-	{
-		CLEANUP(sec_filter_done) struct sec_filter f = SEC_FILTER_INIT;
-
-		p.default_errno_ret = 3;
-		assert_int_equal(sec_seccomp_compile(&p, dir, &f, NULL), 0);
-	}
-	sys_remove_tree(AT_FDCWD, dir);
 }
 
 static void what_the_kernel_or_nobody_knows_is_refused(void **state)
@@ -331,14 +278,14 @@ static void what_the_kernel_or_nobody_knows_is_refused(void **state)
 	struct sec_seccomp p = { .default_action = SEC_ACT_NOTIFY };
 	struct err err = ERR_INIT;
 
-	assert_true(sec_seccomp_compile(&p, NULL, &f, &err) < 0);
+	assert_true(sec_seccomp_compile(&p, &f, &err) < 0);
 	assert_int_equal(err.kind, ERR_INVALID);
 	p = (struct sec_seccomp){ .default_action = SEC_ACT_ALLOW, .flags = 1U << 30 };
 	err_clear(&err);
-	assert_true(sec_seccomp_compile(&p, NULL, &f, &err) < 0);
+	assert_true(sec_seccomp_compile(&p, &f, &err) < 0);
 	assert_int_equal(err.kind, ERR_UNSUPPORTED);
 	p = (struct sec_seccomp){ .default_action = SEC_ACT_ERRNO, .default_errno_ret = 5000 };
-	assert_true(sec_seccomp_compile(&p, NULL, &f, NULL) < 0);
+	assert_true(sec_seccomp_compile(&p, &f, NULL) < 0);
 }
 
 static int listen_under(void *user)
@@ -360,7 +307,7 @@ static void notify_gives_a_listener(void **state)
 	CLEANUP(sec_filter_done) struct sec_filter f = SEC_FILTER_INIT;
 	struct err err = ERR_INIT;
 
-	if (sec_seccomp_compile(&p, NULL, &f, &err) < 0)
+	if (sec_seccomp_compile(&p, &f, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_true(f.notify);
 	assert_int_equal(status_of(listen_under, &f), 0);
@@ -399,7 +346,7 @@ static void a_json_profile_is_evaluated_for_the_container(void **state)
 	assert_string_equal(p.rules[1].names[0], "clone");
 	assert_int_equal(p.rules[1].args[0].op, SEC_OP_MASKED_EQ);
 	assert_string_equal(p.rules[2].names[0], "ptrace");
-	assert_int_equal(sec_seccomp_compile(&p, NULL, &f, NULL), 0);
+	assert_int_equal(sec_seccomp_compile(&p, &f, NULL), 0);
 	assert_int_equal(sec_seccomp_read(text, strlen(text), UINT64_C(1) << CAP_SYS_ADMIN, &a, &p, NULL), 0);
 	assert_string_equal(p.rules[1].names[0], "mount");
 }
@@ -536,7 +483,6 @@ int main(void)
 		cmocka_unit_test(each_action_does_what_it_says),
 		cmocka_unit_test(conditions_on_one_argument_are_alternatives),
 		cmocka_unit_test(the_default_profile_lets_programs_live_and_the_host_alone),
-		cmocka_unit_test(a_compiled_program_comes_back_from_the_cache),
 		cmocka_unit_test(what_the_kernel_or_nobody_knows_is_refused),
 		cmocka_unit_test(notify_gives_a_listener),
 		cmocka_unit_test(a_json_profile_is_evaluated_for_the_container),
