@@ -61,6 +61,16 @@ static int cgroup_path_of(pid_t pid, char *ret, size_t size)
 	return *ret ? 0 : -ENOENT;
 }
 
+/* The mount point of the hierarchy: what is left of the directory before the cgroup's path. */
+static char *root_of(struct arena *a, const char *directory, const char *path)
+{
+	size_t len = strlen(directory), tail = strlen(path);
+
+	if (len > tail && str_has_suffix(directory, path))
+		len -= tail - 1;
+	return arena_strndup(a, directory, len);
+}
+
 static void print_namespaces(const struct cli_namespace *ns, struct buf *out)
 {
 	CLEANUP(cli_table_done) struct cli_table t = CLI_TABLE("NAMESPACE", "INODE", "WHOSE");
@@ -99,11 +109,19 @@ int cli_explain(pid_t pid, pid_t anchor, struct buf *out, struct err *err)
 	    (r = cgroup_settings(cg, &a, &settings, &n, err)) < 0)
 		return r;
 	print_namespaces(ns, out);
-	buf_puts(out, "\n");
-	for (size_t i = 0; i < n; i++)
+	buf_printf(out, "\nlimits, in the cgroup %s\n", path);
+	for (size_t i = 0; i < n; i++) {
+		char *value = arena_strdup(&a, settings[i].value);
+
+		if (!*value)
+			continue;
+		/* several lines in one file: one row, or the table is none */
+		for (char *p = value; (p = strchr(p, '\n'));)
+			*p = ';';
 		cli_table_row(&t, settings[i].controller,
-			      arena_printf(&a, "%s/%s", settings[i].directory, settings[i].file),
-			      settings[i].value);
+			      arena_printf(&a, "%s…/%s", root_of(&a, settings[i].directory, path), settings[i].file),
+			      value);
+	}
 	cli_table_print(&t, out);
 	return 0;
 }

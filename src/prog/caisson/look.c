@@ -25,6 +25,8 @@ static void print_line(const char *line, size_t len)
 	    end - tag < 3)
 		return;
 	to = stream[4] == 'e' ? stderr : stdout; /* " std[e]rr" */
+	if (to == stderr)
+		fflush(stdout); /* in the order of the log where both are one terminal */
 	fwrite(tag + 3, 1, (size_t)(end - tag - 3), to);
 	if (tag[1] == 'F')
 		fputc('\n', to);
