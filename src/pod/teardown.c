@@ -141,20 +141,26 @@ static int hold_all(struct pod_op *op, struct pod_sandbox *p, struct pod_contain
 	}
 	pod_unlock(m);
 	for (size_t i = 0; i < n; i++) {
-		struct err e = ERR_INIT;
-		int r = pod_op_hold_container(op, all[i], true, &e);
+		char id[ID_LEN + 1];
+		int r;
 
+		/* a container that cannot be held is no longer ours to look at */
+		memcpy(id, all[i]->id, sizeof(id));
+		r = pod_op_hold_container(op, all[i], true, err);
 		if (r == 0) {
 			all[held++] = all[i];
-		} else if (e.kind != ERR_NOT_FOUND) {
-			for (size_t k = 0; k < held; k++)
-				pod_op_release_container(op, all[k]);
-			for (size_t k = i + 1; k < n; k++)
-				pod_container_unref(all[k]);
-			free(all);
-			*err = e;
-			return err_wrap(err, r, "container %s", all[i]->id);
+			continue;
 		}
+		if (err->kind == ERR_NOT_FOUND) {
+			err_clear(err);
+			continue;
+		}
+		for (size_t k = 0; k < held; k++)
+			pod_op_release_container(op, all[k]);
+		for (size_t k = i + 1; k < n; k++)
+			pod_container_unref(all[k]);
+		free(all);
+		return err_wrap(err, r, "container %s", id);
 	}
 	*ret = all;
 	*ret_n = held;
