@@ -166,10 +166,26 @@ static bool absent(const struct json_field *f, const char *obj)
 	}
 }
 
+/* The pointer that OPT kinds, texts, lists and maps keep; the others have their value in place. */
+static const void *cell_of(const struct json_field *f, const void *at)
+{
+	switch (f->kind) {
+	case JSON_BOOL:
+	case JSON_I32:
+	case JSON_U32:
+	case JSON_I64:
+	case JSON_U64:
+	case JSON_F64:
+	case JSON_ENUM:
+	case JSON_OBJ: return NULL;
+	default: return *(const void *const *)at;
+	}
+}
+
 static void write_value(struct writer *w, const struct json_field *f, const char *obj)
 {
 	const void *at = obj + f->offset;
-	const void *cell = *(const void *const *)at; /* of OPT kinds, STR and RAW */
+	const void *cell = cell_of(f, at);
 
 	switch (f->kind) {
 	case JSON_BOOL: put(w, *(const bool *)at ? "true" : "false"); break;

@@ -48,6 +48,7 @@ teardown() {
 		eventually sh -c "ctr -a '$BATS_FILE_TMPDIR/c.sock' -n '$NS' task rm '$c' >/dev/null 2>&1 || true" || true
 		ct container rm "$c" >/dev/null 2>&1 || true
 	done
+	remove_cgroups "/$NS"
 	rmdir "/run/caisson/shim/$NS" "/run/caisson-oci/$NS" 2>/dev/null || true
 }
 

@@ -18,20 +18,26 @@ shim_setup() {
 
 shim_teardown() {
 	[ -n "${STATE:-}" ] || return 0
-	local pid
-	pid=$(jq -r .pid "$STATE/shim.json" 2>/dev/null) || return 0
-	"$SHIMCTL" shutdown "$ADDR" pod now >/dev/null 2>&1 || true
-	# only the process that this test started
-	for _ in $(seq 50); do [ -e "/proc/$pid" ] || break; sleep 0.05; done
-	[ ! -e "/proc/$pid" ] || kill -9 "$pid"
-	local d
+	local pid d
+	if pid=$(jq -r .pid "$STATE/shim.json" 2>/dev/null); then
+		"$SHIMCTL" shutdown "$ADDR" pod now >/dev/null 2>&1 || true
+		# only the process that this test started
+		for _ in $(seq 50); do [ -e "/proc/$pid" ] || break; sleep 0.05; done
+		[ ! -e "/proc/$pid" ] || kill -9 "$pid"
+	fi
 	for d in "$T"/*/config.json; do
 		[ -e "$d" ] || continue
 		d=${d%/config.json}
 		"$SHIMCTL" cleanup "$CAISSON_SHIM" "$STATE" "$d" "${d##*/}" "$ROOT" >/dev/null 2>&1 || true
 	done
-	for d in /sys/fs/cgroup/*"$CG" /sys/fs/cgroup"$CG"; do [ -d "$d" ] && rmdir "$d"; done
-	return 0
+	remove_cgroups "$CG"
+}
+
+remove_cgroups() { # path
+	local d
+	for d in /sys/fs/cgroup/*"$1" /sys/fs/cgroup"$1"; do
+		[ ! -d "$d" ] || find "$d" -depth -type d -exec rmdir {} + 2>/dev/null || true
+	done
 }
 
 rootfs() {
