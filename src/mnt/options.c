@@ -25,6 +25,7 @@ static const struct {
 	uint64_t set, clear;
 	const char *data; /* SUPER: what fsconfig gets */
 } words[] = {
+	{ "acl", NOTHING, 0, 0, NULL },
 	{ "async", NOTHING, 0, 0, NULL },
 	{ "atime", ATTR, 0, MOUNT_ATTR_NOATIME, NULL },
 	{ "bind", BIND, 0, 0, NULL },
@@ -38,6 +39,7 @@ static const struct {
 	{ "lazytime", SUPER, 0, 0, "lazytime" },
 	{ "loud", NOTHING, 0, 0, NULL },
 	{ "mand", SUPER, 0, 0, "mand" },
+	{ "noacl", NOTHING, 0, 0, NULL },
 	{ "noatime", ATTR, MOUNT_ATTR_NOATIME, ATIME, NULL },
 	{ "nodev", ATTR, MOUNT_ATTR_NODEV, 0, NULL },
 	{ "nodiratime", ATTR, MOUNT_ATTR_NODIRATIME, 0, NULL },

@@ -1,0 +1,173 @@
+/* create, run, start. */
+#include "prog/caisson-oci/oci.h"
+
+#include "sys/sys.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+struct create_options {
+	const char *bundle, *config, *console_socket, *pid_file;
+	bool no_pivot, no_new_keyring, detach, keep, no_subreaper;
+	int preserve_fds;
+};
+
+int console_connect(const char *path, int *ret, struct err *err)
+{
+	autofd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+
+	if (fd < 0)
+		return err_sys(err, errno, "socket");
+	if (strlen(path) >= sizeof(a.sun_path))
+		return err_sys(err, ENAMETOOLONG, "console socket %s", path);
+	memcpy(a.sun_path, path, strlen(path));
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return err_sys(err, errno, "console socket %s", path);
+	*ret = take_fd(&fd);
+	return 0;
+}
+
+/* Absolute, since records outlive our working directory. */
+static int absolute_bundle(struct global *g, const char *bundle, const char **ret, struct err *err)
+{
+	char path[PATH_MAX];
+
+	if (!realpath(bundle ? bundle : ".", path))
+		return err_sys(err, errno, "bundle %s", bundle ? bundle : ".");
+	*ret = arena_strdup(&g->arena, path);
+	return 0;
+}
+
+static int fill(struct global *g, const struct create_options *o, const char *id, struct runtime_create *what,
+		struct err *err)
+{
+	int r = absolute_bundle(g, o->bundle, &what->bundle, err);
+
+	what->root = g->root;
+	what->id = id;
+	what->config = o->config;
+	what->pid_file = o->pid_file;
+	what->preserve_fds = o->preserve_fds;
+	what->no_pivot = o->no_pivot;
+	what->no_new_keyring = o->no_new_keyring;
+	what->systemd_cgroup = g->systemd_cgroup;
+	what->force_cgroup_less = str_eq(g->cgroup_manager, "disabled");
+	if (r == 0 && (o->preserve_fds < 0 || o->preserve_fds > 1000))
+		return err_set(err, ERR_INVALID, "--preserve-fds: %d is not in 0 to 1000", o->preserve_fds);
+	if (r == 0 && o->console_socket)
+		r = console_connect(o->console_socket, &what->console_socket, err);
+	return r;
+}
+
+#define CREATE_OPTIONS(o)                                                                                   \
+	{ "bundle", 'b', OPTION_TEXT, &(o).bundle, "DIR\tthe bundle (default: here)" },                     \
+	{ "config", 'f', OPTION_TEXT, &(o).config, "FILE\tconfig.json (default: the bundle's)" },           \
+	{ "console-socket", 0, OPTION_TEXT, &(o).console_socket, "PATH\tUnix socket that gets the terminal" }, \
+	{ "pid-file", 0, OPTION_TEXT, &(o).pid_file, "FILE\twhere the process id is written" },             \
+	{ "no-pivot", 0, OPTION_FLAG, &(o).no_pivot, "move the root instead of pivot_root" },               \
+	{ "no-new-keyring", 0, OPTION_FLAG, &(o).no_new_keyring, "keep the session keyring" },              \
+	{ "preserve-fds", 0, OPTION_INT, &(o).preserve_fds, "N\tdescriptors beyond 2 that stay open" }
+
+int command_create(struct global *g, int argc, char **argv, struct err *err)
+{
+	struct create_options o = { 0 };
+	const struct option options[] = { CREATE_OPTIONS(o) };
+	struct runtime_create what = RUNTIME_CREATE_INIT;
+	const char *id;
+	pid_t pid;
+	int r;
+
+	r = options_id(command_find("create"), options, ARRAY_LEN(options), argc, argv, &g->arena, &id, err);
+	if (r == 0)
+		r = fill(g, &o, id, &what, err);
+	return r < 0 ? r : runtime_create(&what, &pid, err);
+}
+
+int command_start(struct global *g, int argc, char **argv, struct err *err)
+{
+	const char *id;
+	int r = options_id(command_find("start"), NULL, 0, argc, argv, &g->arena, &id, err);
+
+	return r < 0 ? r : runtime_start(g->root, id, err);
+}
+
+/* Whether config.json asks for a terminal has to be known before it is created. */
+static int wants_terminal(struct global *g, const struct runtime_create *what, bool *ret, struct err *err)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(OCI_CONFIG_MAX + 1);
+	const char *path = what->config ? what->config : arena_printf(&g->arena, "%s/config.json", what->bundle);
+	struct oci_config c;
+	int r = sys_file_read(AT_FDCWD, path, OCI_CONFIG_MAX, &text);
+
+	if (r < 0)
+		return err_sys(err, r, "open %s", path);
+	r = oci_config_read(text.data ? text.data : (const uint8_t *)"", text.len, &g->arena, &c, err);
+	*ret = r == 0 && c.process && c.process->terminal;
+	return r;
+}
+
+static int run_foreground(struct global *g, const struct create_options *o, struct runtime_create *what,
+			  struct err *err)
+{
+	CLEANUP(foreground_done) struct foreground f = FOREGROUND_INIT;
+	struct err ignored = ERR_INIT;
+	bool terminal;
+	pid_t pid;
+	int r, status;
+
+	r = wants_terminal(g, what, &terminal, err);
+	if (r == 0)
+		r = foreground_init(&f, terminal && what->console_socket < 0, err);
+	if (r < 0)
+		return r;
+	if (f.sender >= 0)
+		what->console_socket = f.sender;
+	/* what the container leaves behind comes to us, and not to whoever called us */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	r = runtime_create(what, &pid, err);
+	if (r < 0)
+		return r;
+	r = runtime_start(what->root, what->id, err);
+	status = r < 0 ? r : foreground_wait(&f, pid, err);
+	if (o->keep && r == 0)
+		return status;
+	if (runtime_delete(what->root, what->id, true, status < 0 ? &ignored : err) < 0 && status >= 0)
+		return -EIO;
+	return status;
+}
+
+int command_run(struct global *g, int argc, char **argv, struct err *err)
+{
+	struct create_options o = { 0 };
+	const struct option options[] = {
+		CREATE_OPTIONS(o),
+		{ "detach", 'd', OPTION_FLAG, &o.detach, "do not wait for it" },
+		{ "keep", 0, OPTION_FLAG, &o.keep, "do not delete it when it ends" },
+		{ "no-subreaper", 0, OPTION_FLAG, &o.no_subreaper, "for runc's command line; changes nothing" },
+	};
+	struct runtime_create what = RUNTIME_CREATE_INIT;
+	struct err ignored = ERR_INIT;
+	const char *id;
+	pid_t pid;
+	int r;
+
+	r = options_id(command_find("run"), options, ARRAY_LEN(options), argc, argv, &g->arena, &id, err);
+	if (r == 0)
+		r = fill(g, &o, id, &what, err);
+	if (r < 0)
+		return r;
+	if (!o.detach)
+		return run_foreground(g, &o, &what, err);
+	r = runtime_create(&what, &pid, err);
+	if (r < 0)
+		return r;
+	r = runtime_start(g->root, id, err);
+	if (r < 0)
+		runtime_delete(g->root, id, true, &ignored);
+	return r;
+}

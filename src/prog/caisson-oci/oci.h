@@ -1,0 +1,94 @@
+/*
+ * caisson-oci's own header: options by tables, one function a command.
+ *
+ * The command line is runc's, since engines and people's scripts speak it: options are
+ * taken before and after the id, short and long, with "=" or a space. Process: one thread;
+ * `run` and `exec` in the foreground wait for the container's process (foreground.c).
+ */
+#pragma once
+
+#include "base/base.h"
+#include "runtime/runtime.h"
+
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_LIST, OPTION_INT };
+
+struct option_list {
+	const char **values;
+	size_t n;
+};
+
+struct option {
+	const char *name; /* "pid-file" */
+	char letter;      /* 'b', or 0 */
+	enum option_kind kind;
+	void *to;         /* bool, const char *, struct option_list, int */
+	const char *help; /* "FILE\twhat it does": the part before the tab stands for the value */
+};
+
+struct global {
+	const char *program; /* as it was called: "caisson-oci" */
+	const char *root, *log, *log_format, *cgroup_manager, *rootless;
+	bool debug, systemd_cgroup, help, version;
+	struct arena arena;
+};
+
+struct command {
+	const char *name, *arguments, *help;
+	int (*run)(struct global *g, int argc, char **argv, struct err *err); /* exit status, or negative with err */
+	int failure; /* exit status of its own failure */
+};
+
+extern const struct command commands[];
+extern const size_t n_commands;
+
+/*
+ * Takes the options out of argv; what is left are *ret_words. most: once so many words were
+ * seen the rest belongs to them, dashes and all (the command of exec); -1: no such bound.
+ * "--" ends the options. `--help` prints and exits.
+ */
+int options_parse(const struct command *c, const struct option *options, size_t n, int argc, char **argv, int most,
+		  struct arena *a, char ***ret_words, size_t *ret_n, struct err *err);
+/* The same for a command that takes exactly one container id. */
+int options_id(const struct command *c, const struct option *options, size_t n, int argc, char **argv,
+	       struct arena *a, const char **ret_id, struct err *err);
+void options_help(const struct command *c, const struct option *options, size_t n);
+
+const struct command *command_find(const char *name);
+
+/* Where errors and warnings go: --log, --log-format. */
+int report_open(const struct global *g, struct err *err);
+void report(const char *level, const char *text);
+void report_fatal(const struct global *g, const char *command, const struct err *err);
+
+/* Connects to --console-socket: INVALID without a path. */
+int console_connect(const char *path, int *ret, struct err *err);
+
+/* A process in the foreground: its terminal, its signals, its exit status. */
+struct foreground {
+	int receiver; /* our end of the console socket, or -EBADF */
+	int sender;   /* the end for the runtime */
+	int signals;
+};
+
+#define FOREGROUND_INIT { -EBADF, -EBADF, -EBADF }
+
+/* Before the process is made: blocks the signals that are passed on, makes the socket. */
+int foreground_init(struct foreground *f, bool terminal, struct err *err);
+/* Until pid exits: its exit status as a shell gives it. */
+int foreground_wait(struct foreground *f, pid_t pid, struct err *err);
+void foreground_done(struct foreground *f);
+
+int command_create(struct global *g, int argc, char **argv, struct err *err);
+int command_run(struct global *g, int argc, char **argv, struct err *err);
+int command_start(struct global *g, int argc, char **argv, struct err *err);
+int command_exec(struct global *g, int argc, char **argv, struct err *err);
+int command_state(struct global *g, int argc, char **argv, struct err *err);
+int command_list(struct global *g, int argc, char **argv, struct err *err);
+int command_ps(struct global *g, int argc, char **argv, struct err *err);
+int command_kill(struct global *g, int argc, char **argv, struct err *err);
+int command_delete(struct global *g, int argc, char **argv, struct err *err);
+int command_pause(struct global *g, int argc, char **argv, struct err *err);
+int command_resume(struct global *g, int argc, char **argv, struct err *err);
+int command_update(struct global *g, int argc, char **argv, struct err *err);
+int command_spec(struct global *g, int argc, char **argv, struct err *err);
+int command_features(struct global *g, int argc, char **argv, struct err *err);

@@ -1,0 +1,148 @@
+/* spec and features. */
+#include "prog/caisson-oci/oci.h"
+
+#include "mnt/mnt.h"
+#include "ns/ns.h"
+#include "sec/sec.h"
+#include "sys/sys.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+/* What people expect `spec` to give: runc's document. */
+static const char default_spec[] =
+	"{\"ociVersion\":\"1.2.0\",\"process\":{\"terminal\":true,\"user\":{\"uid\":0,\"gid\":0},\"args\":[\"sh\"],"
+	"\"env\":[\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\",\"TERM=xterm\"],\"cwd\":\"/\","
+	"\"capabilities\":{"
+	"\"bounding\":[\"CAP_AUDIT_WRITE\",\"CAP_KILL\",\"CAP_NET_BIND_SERVICE\"],"
+	"\"effective\":[\"CAP_AUDIT_WRITE\",\"CAP_KILL\",\"CAP_NET_BIND_SERVICE\"],"
+	"\"permitted\":[\"CAP_AUDIT_WRITE\",\"CAP_KILL\",\"CAP_NET_BIND_SERVICE\"]},"
+	"\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"hard\":1024,\"soft\":1024}],\"noNewPrivileges\":true},"
+	"\"root\":{\"path\":\"rootfs\",\"readonly\":true},\"hostname\":\"caisson\",\"mounts\":["
+	"{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"},"
+	"{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\","
+	"\"options\":[\"nosuid\",\"strictatime\",\"mode=755\",\"size=65536k\"]},"
+	"{\"destination\":\"/dev/pts\",\"type\":\"devpts\",\"source\":\"devpts\","
+	"\"options\":[\"nosuid\",\"noexec\",\"newinstance\",\"ptmxmode=0666\",\"mode=0620\",\"gid=5\"]},"
+	"{\"destination\":\"/dev/shm\",\"type\":\"tmpfs\",\"source\":\"shm\","
+	"\"options\":[\"nosuid\",\"noexec\",\"nodev\",\"mode=1777\",\"size=65536k\"]},"
+	"{\"destination\":\"/dev/mqueue\",\"type\":\"mqueue\",\"source\":\"mqueue\","
+	"\"options\":[\"nosuid\",\"noexec\",\"nodev\"]},"
+	"{\"destination\":\"/sys\",\"type\":\"sysfs\",\"source\":\"sysfs\","
+	"\"options\":[\"nosuid\",\"noexec\",\"nodev\",\"ro\"]},"
+	"{\"destination\":\"/sys/fs/cgroup\",\"type\":\"cgroup\",\"source\":\"cgroup\","
+	"\"options\":[\"nosuid\",\"noexec\",\"nodev\",\"relatime\",\"ro\"]}],"
+	"\"linux\":{\"resources\":{\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]},\"namespaces\":["
+	"{\"type\":\"pid\"},{\"type\":\"network\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"mount\"},"
+	"{\"type\":\"cgroup\"}],"
+	"\"maskedPaths\":[\"/proc/acpi\",\"/proc/asound\",\"/proc/interrupts\",\"/proc/kcore\",\"/proc/keys\","
+	"\"/proc/latency_stats\",\"/proc/sched_debug\",\"/proc/scsi\",\"/proc/timer_list\",\"/proc/timer_stats\","
+	"\"/sys/devices/virtual/powercap\",\"/sys/firmware\"],"
+	"\"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\",\"/proc/sysrq-trigger\"]}}";
+
+int command_spec(struct global *g, int argc, char **argv, struct err *err)
+{
+	CLEANUP(buf_done) struct buf out = BUF_INIT(65536);
+	const char *bundle = NULL;
+	bool rootless = false;
+	const struct option options[] = {
+		{ "bundle", 'b', OPTION_TEXT, &bundle, "DIR\twhere it is written (default: here)" },
+		{ "rootless", 0, OPTION_FLAG, &rootless, "for a user without privileges (not supported yet)" },
+	};
+	autofd int dir = -EBADF, fd = -EBADF;
+	struct oci_config c;
+	char **words;
+	size_t n;
+	int r;
+
+	r = options_parse(command_find("spec"), options, ARRAY_LEN(options), argc, argv, -1, &g->arena, &words, &n, err);
+	if (r < 0)
+		return r;
+	if (n || rootless)
+		return err_set(err, n ? ERR_INVALID : ERR_UNSUPPORTED, n ? "\"spec\" requires no arguments" :
+			       "--rootless: not supported yet");
+	r = oci_config_read(default_spec, strlen(default_spec), &g->arena, &c, err);
+	if (r == 0)
+		r = oci_config_write(&c, 4, &out, err);
+	if (r < 0)
+		return r;
+	buf_puts(&out, "\n");
+	dir = open(bundle ? bundle : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return err_sys(err, errno, "bundle %s", bundle ? bundle : ".");
+	fd = openat(dir, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd < 0 && errno == EEXIST)
+		return err_set(err, ERR_EXISTS, "file config.json exists. Remove it first");
+	if (fd < 0)
+		return err_sys(err, errno, "make config.json");
+	r = sys_write_all(fd, out.data, out.len);
+	return r < 0 ? err_sys(err, r, "write config.json") : 0;
+}
+
+/* ---- features (features.md) ---- */
+
+static void put_list(struct buf *out, const char *key, const char *(*name)(size_t))
+{
+	const char *s;
+
+	buf_printf(out, "\"%s\":[", key);
+	for (size_t i = 0; (s = name(i)); i++) {
+		buf_puts(out, i ? "," : "");
+		json_put_string(out, s);
+	}
+	buf_puts(out, "]");
+}
+
+static const char *namespace_name(size_t i)
+{
+	return i < NS_KINDS ? ns_types[i].name : NULL;
+}
+
+static const char *capability_name(size_t i)
+{
+	return i < SEC_CAPS_KNOWN && sec_caps_kernel() >> i & 1 ? sec_cap_name((unsigned)i) : NULL;
+}
+
+static const char *action_name(size_t i)
+{
+	return i < SEC_ACT_NOTIFY ? sec_action_name((enum sec_action)i) : NULL;
+}
+
+static const char *operator_name(size_t i)
+{
+	return i < SEC_OPS ? sec_op_name((enum sec_op)i) : NULL;
+}
+
+static const char *hook_name(size_t i)
+{
+	static const char *const names[] = { "prestart", "createRuntime", "createContainer", "startContainer",
+					     "poststart", "poststop" };
+
+	return i < ARRAY_LEN(names) ? names[i] : NULL;
+}
+
+int command_features(struct global *g, int argc, char **argv, struct err *err)
+{
+	CLEANUP(buf_done) struct buf out = BUF_INIT(65536);
+
+	if (argc)
+		return err_set(err, ERR_INVALID, "\"features\" requires no arguments");
+	buf_puts(&out, "{\"ociVersionMin\":\"1.0.0\",\"ociVersionMax\":\"1.2.0\",");
+	put_list(&out, "hooks", hook_name);
+	buf_puts(&out, ",");
+	put_list(&out, "mountOptions", mnt_option_name);
+	buf_puts(&out, ",\"linux\":{");
+	put_list(&out, "namespaces", namespace_name);
+	buf_puts(&out, ",");
+	put_list(&out, "capabilities", capability_name);
+	buf_puts(&out, ",\"cgroup\":{\"v1\":true,\"v2\":true,\"systemd\":false,\"systemdUser\":false,\"rdma\":true},"
+		       "\"seccomp\":{\"enabled\":true,");
+	put_list(&out, "actions", action_name);
+	buf_puts(&out, ",");
+	put_list(&out, "operators", operator_name);
+	buf_puts(&out, "},\"apparmor\":{\"enabled\":true},\"selinux\":{\"enabled\":true},"
+		       "\"intelRdt\":{\"enabled\":false},\"mountExtensions\":{\"idmap\":{\"enabled\":true}}},"
+		       "\"annotations\":{\"org.caisson.version\":\"" CAISSON_VERSION "\"}}");
+	printf("%s\n", buf_text(&out));
+	return 0;
+}
