@@ -172,7 +172,8 @@ static int list_in(int dir, struct pid_list *l)
 
 	if (r < 0)
 		return r;
-	qsort(l->pids, l->n, sizeof(*l->pids), by_number);
+	if (l->n)
+		qsort(l->pids, l->n, sizeof(*l->pids), by_number);
 	for (size_t i = 0; i < l->n; i++)
 		if (!n || l->pids[n - 1] != l->pids[i])
 			l->pids[n++] = l->pids[i];
