@@ -41,7 +41,7 @@ ctx() { jq -nc "{linux: {security_context: $1}}"; }
 @test "a port of the node leads to the pod" {
 	id=$(started server '{}' 'exec /etc/serve')
 	for _ in $(seq 50); do
-		page=$(in_net timeout 2 busybox wget -q -O - http://127.0.0.1:12000/) && break
+		page=$(in_net curl -sf --max-time 2 "http://127.0.0.1:12000/") && break
 		sleep 0.05
 	done
 	[[ $page == *"out of a container"* ]]

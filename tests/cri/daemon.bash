@@ -12,7 +12,7 @@ repo=$(realpath "$BATS_TEST_DIRNAME/../..")
 in_net() { nsenter --net="/proc/$holder/ns/net" "$@"; }
 
 crictl() {
-	timeout 60 crictl --config "$dir/crictl.yaml" --runtime-endpoint "unix://$socket" --image-endpoint "unix://$socket" --timeout 30s "$@"
+	timeout 60 crictl --config "$dir/crictl.yaml" "$@"
 }
 
 daemon_prepare() {
@@ -46,8 +46,12 @@ daemon_prepare() {
 		pods:
 		  cgroup_parent: $parent
 	CONFIG
+	cat >"$dir/crictl.yaml" <<-CONFIG
+		runtime-endpoint: unix://$socket
+		image-endpoint: unix://$socket
+		timeout: 30
+	CONFIG
 	mkdir "$dir/net.d" "$dir/logs"
-	: >"$dir/crictl.yaml" # without one crictl warns on stderr at each call
 }
 
 daemon_start() {
@@ -122,7 +126,7 @@ registry_start() {
 	echo $! >"$dir/registry.pid"
 	disown
 	for _ in $(seq 200); do
-		in_net busybox wget -q -O /dev/null "http://$registry/v2/" 2>/dev/null && break
+		in_net curl -sf --max-time 2 -o /dev/null "http://$registry/v2/" && break
 		sleep 0.05
 	done
 	in_net skopeo copy -q --dest-tls-verify=false "oci:$dir/layout:$image" "docker://$image"

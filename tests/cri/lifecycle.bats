@@ -117,7 +117,7 @@ teardown() {
 	id=$(run_container "$pod" "$dir/pod-srv.json" srv 'exec /etc/serve')
 	ip=$(crictl inspectp "$pod" | jq -r .status.network.ip)
 	for _ in $(seq 50); do
-		page=$(in_net timeout 2 busybox wget -q -O - "http://$ip/") && break
+		page=$(in_net curl -sf --max-time 2 "http://$ip/") && break
 		sleep 0.05
 	done
 	[[ $page == *"out of a container"* ]]

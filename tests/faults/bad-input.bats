@@ -34,7 +34,7 @@ bad_registry() { # mode
 	nsenter --net="/proc/$holder/ns/net" python3 "$BATS_TEST_DIRNAME/registry.py" 5001 "$dir/layout" "$1" 3>&- &
 	bad=$!
 	for _ in $(seq 100); do
-		in_net busybox wget -q -O /dev/null http://127.0.0.1:5001/v2/ 2>/dev/null && return
+		in_net curl -sf --max-time 2 -o /dev/null http://127.0.0.1:5001/v2/ && return
 		sleep 0.05
 	done
 }
