@@ -72,6 +72,8 @@ static int prepare(const struct cgroup_host *host, size_t h, const char *directo
 
 	/* beside v1 only what is asked for: the rest is v1's */
 	want = (host->mode == CGROUP_V2 ? need | WANTED : need) & hi->controllers;
+	if (!want)
+		return 0;
 	have = enabled_in(directory);
 	if (!(want & ~have))
 		return 0;
