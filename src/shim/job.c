@@ -88,12 +88,11 @@ static void on_warning(const char *text, void *user)
 static _Noreturn void child(job_fn fn, const struct job_io *io, int result, void *user)
 {
 	struct job_result res = { 0 };
-	struct sigaction dfl = { .sa_handler = SIG_DFL };
 	sigset_t none;
 
 	/* what is ignored or blocked here would stay so in the container's program */
-	for (int sig = 1; sig < NSIG; sig++)
-		sigaction(sig, &dfl, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	signal(SIGHUP, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	res.r = arrange(io, result, &res.err);

@@ -30,10 +30,26 @@ static const int64_t TRIM_AFTER = 3 * NSEC_PER_SEC, LEAVE_EVERY = 5 * NSEC_PER_M
 static uint8_t scratch_in[SCRATCH_CARRY + SCRATCH_IN] __attribute__((aligned(PAGE)));
 static uint8_t scratch_out[SCRATCH_OUT] __attribute__((aligned(PAGE)));
 
+enum { STACK_MAX = 1024 * 1024 };
+
+/*
+ * The deepest call decides how much stack stays resident, and that was the start command
+ * (reading documents) or a burst of work. What is below the present frame is nobody's: the
+ * kernel gives zero pages again when it is needed. Parts that are not mapped are skipped (ENOMEM).
+ */
+static void trim_stack(void)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0) & ~(uintptr_t)(PAGE - 1);
+
+	/* a page is left for this frame, the call and the red zone */
+	madvise((void *)(here - PAGE - STACK_MAX), STACK_MAX, MADV_DONTNEED);
+}
+
 static void on_trim(void *user)
 {
 	struct shim *s = user;
 
+	trim_stack();
 	madvise(scratch_in, sizeof(scratch_in), MADV_DONTNEED);
 	madvise(scratch_out, sizeof(scratch_out), MADV_DONTNEED);
 	malloc_trim(0);
@@ -177,8 +193,12 @@ static void on_terminate(int signo, void *user)
 static int setup(struct shim *s, int listen_fd, const struct ttrpc_service *services, size_t n,
 		 struct err *err)
 {
+	struct sigaction dfl = { .sa_handler = SIG_DFL };
 	int r;
 
+	/* what the caller ignored is not the containers' affair: jobs undo the two below only */
+	for (int sig = 1; sig < NSIG; sig++)
+		sigaction(sig, &dfl, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	mallopt(M_TOP_PAD, PAGE);
