@@ -36,7 +36,12 @@ container_config() { # IMAGE FILTER COMMAND…
 	local image=$1 filter=${2:-.}
 	shift $(($# < 2 ? $# : 2))
 	jq -n --arg image "$image" '{
-		metadata: {name: "main", attempt: 0}, image: {image: $image}, log_path: "main.log", linux: {}
+		metadata: {name: "main", attempt: 0}, image: {image: $image}, log_path: "main.log",
+		# as the kubelet sends them
+		linux: {security_context: {
+			masked_paths: ["/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+				"/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware"],
+			readonly_paths: ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]}}
 	} | if $ARGS.positional != [] then .command = $ARGS.positional else . end' --args -- "$@" | jq "$filter"
 }
 
@@ -63,7 +68,7 @@ image() { echo "$REGISTRY/$1"; }
 
 # The image in the store, pulled if it is not.
 need_image() { # NAME:TAG
-	[ -n "$(cri images -q "$REGISTRY/$1")" ] || cri pull "$REGISTRY/$1" >/dev/null
+	cri inspecti -q "$REGISTRY/$1" >/dev/null 2>&1 || cri pull "$REGISTRY/$1" >/dev/null
 }
 
 pid_of() { cri inspect "$1" | jq -r .info.pid; }
