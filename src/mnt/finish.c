@@ -132,6 +132,14 @@ int mnt_apply_masks(struct mnt_plan *plan, struct err *err)
 	return r;
 }
 
+static int set_propagation(struct mnt_plan *plan)
+{
+	if (!plan->propagation)
+		return 0;
+	return sys_mount_setattr(plan->root_fd, plan->propagation_rec ? AT_RECURSIVE : 0, 0, 0, plan->propagation,
+				 -EBADF);
+}
+
 int mnt_finish(struct mnt_plan *plan, struct err *err)
 {
 	int fd = -EBADF, r;
@@ -144,16 +152,13 @@ int mnt_finish(struct mnt_plan *plan, struct err *err)
 		if (r == 0)
 			close(fd);
 	}
-	if (!plan->root_readonly && !plan->propagation)
-		return 0;
-	r = sys_mount_setattr(plan->root_fd, plan->propagation_rec ? AT_RECURSIVE : 0, 0, 0, plan->propagation,
-			      -EBADF);
+	r = plan->propagation == MS_SHARED ? 0 : set_propagation(plan);
 	if (r == 0 && plan->root_readonly)
 		r = sys_mount_setattr(plan->root_fd, 0, MOUNT_ATTR_RDONLY, 0, 0, -EBADF);
 	return r < 0 ? err_sys(err, r, "rootfs: set its attributes") : 0;
 }
 
-int mnt_pivot(struct mnt_plan *plan, struct err *err)
+static int leave_old_root(struct mnt_plan *plan, struct err *err)
 {
 	if (fchdir(plan->root_fd) < 0)
 		return err_sys(err, errno, "change into the root");
@@ -174,4 +179,17 @@ int mnt_pivot(struct mnt_plan *plan, struct err *err)
 	if (chdir("/") < 0)
 		return err_sys(err, errno, "change into the root");
 	return 0;
+}
+
+int mnt_pivot(struct mnt_plan *plan, struct err *err)
+{
+	int r = leave_old_root(plan, err);
+
+	/* last, since pivot_root refuses a root that is shared (pivot_root(2), EINVAL) */
+	if (r == 0 && plan->propagation == MS_SHARED) {
+		r = set_propagation(plan);
+		if (r < 0)
+			return err_sys(err, r, "rootfs: make it shared");
+	}
+	return r;
 }
