@@ -59,7 +59,9 @@ teardown() {
 	same "$(cri exec -s "$ctr" pwd)" /srv/www
 	fails cri exec -s "$ctr" sh -c 'exit 7'
 	has "$output" 7
-	same "$(cri exec -s "$ctr" sh -c 'echo out; echo err >&2' 2>/dev/null)" out
+	# crictl prints both to its stdout
+	has "$(cri exec -s "$ctr" sh -c 'echo out; echo err >&2')" out
+	has "$(cri exec -s "$ctr" sh -c 'echo out; echo err >&2')" err
 	cri stats "$ctr" | grep -q "${ctr:0:13}"
 	cri stats -o json "$ctr" | jq -e '.stats[0] | (.cpu.usageCoreNanoSeconds.value | tonumber) > 0 and (.memory.workingSetBytes.value | tonumber) > 0'
 
