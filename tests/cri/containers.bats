@@ -157,6 +157,52 @@ ctx() { jq -nc "{linux: {security_context: $1}}"; }
 	[ "$output" = x ]
 }
 
+# the file of a cgroup in whichever hierarchy has it
+cgroup_file() { # container, file
+	local path root
+	path=$(crictl inspect "$1" | jq -r .info.cgroupPath)
+	for root in /sys/fs/cgroup /sys/fs/cgroup/*; do
+		[ -e "$root$path/$2" ] && cat "$root$path/$2" && return
+	done
+	echo "no $2 in $path" >&2
+	return 1
+}
+
+@test "limits are in the kernel's files, under the cgroup that was asked for" {
+	json=$(pod_config limits "{\"linux\": {\"cgroup_parent\": \"$parent/kubepods/burstable/podx\"}}")
+	limited=$(crictl runp "$json")
+	id=$(run_container "$limited" "$json" l 'sleep 1000' '{"linux": {"resources": {"cpu_shares": 512, "cpu_period": 100000,
+		"cpu_quota": 50000, "memory_limit_in_bytes": 67108864, "oom_score_adj": 500}}}')
+	[[ $(crictl inspect "$id" | jq -r .info.cgroupPath) == "$parent/kubepods/burstable/podx/"* ]]
+	if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+		[ "$(cgroup_file "$id" cpu.weight)" = $((1 + (512 - 2) * 9999 / 262142)) ]
+		[ "$(cgroup_file "$id" cpu.max)" = "50000 100000" ]
+		[ "$(cgroup_file "$id" memory.max)" = 67108864 ]
+	else
+		[ "$(cgroup_file "$id" cpu.shares)" = 512 ]
+		[ "$(cgroup_file "$id" cpu.cfs_quota_us)" = 50000 ]
+		[ "$(cgroup_file "$id" memory.limit_in_bytes)" = 67108864 ]
+	fi
+	pid=$(crictl inspect "$id" | jq .info.pid)
+	[ "$(cat "/proc/$pid/oom_score_adj")" = 500 ]
+	cgroup_file "$id" cgroup.procs | grep -qx "$pid"
+	crictl rmp -f "$limited"
+}
+
+@test "a pod shares network, IPC and host name, and nothing else" {
+	one=$(crictl inspect "$(started ns-one)" | jq .info.pid)
+	two=$(crictl inspect "$(started ns-two)" | jq .info.pid)
+	pause=$(crictl inspectp "$pod" | jq .info.pid)
+	for ns in net ipc uts pid; do
+		[ "$(readlink "/proc/$one/ns/$ns")" = "$(readlink "/proc/$pause/ns/$ns")" ]
+		[ "$(readlink "/proc/$one/ns/$ns")" = "$(readlink "/proc/$two/ns/$ns")" ]
+	done
+	for ns in net ipc uts pid mnt; do
+		[ "$(readlink "/proc/$one/ns/$ns")" != "$(readlink "/proc/self/ns/$ns")" ]
+	done
+	[ "$(readlink "/proc/$one/ns/mnt")" != "$(readlink "/proc/$two/ns/mnt")" ]
+}
+
 @test "over its memory limit: OOMKilled, 137" {
 	id=$(started oom '{"linux": {"resources": {"memory_limit_in_bytes": 15728640, "memory_swap_limit_in_bytes": 15728640}}}' \
 		'x=aaaaaaaaaaaaaaaaaaaa; while true; do x=$x$x; done')

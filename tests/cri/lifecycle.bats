@@ -126,6 +126,15 @@ teardown() {
 	[ -z "$left" ] || { echo "$left"; false; }
 }
 
+@test "logs: the last lines, and followed to the end" {
+	pod=$(crictl runp "$(pod_config logs)")
+	id=$(run_container "$pod" "$dir/pod-logs.json" l 'for i in 1 2 3 4 5; do echo line $i; done; sleep 1; echo last')
+	for _ in $(seq 50); do grep -q 'line 5' "$dir/logs/logs/l.log" 2>/dev/null && break; sleep 0.05; done
+	[ "$(crictl logs --tail 2 "$id")" = $'line 4\nline 5' ]
+	[ "$(crictl logs -f "$id" | tail -n 1)" = last ]
+	crictl rmp -f "$pod"
+}
+
 @test "a killed daemon: pods run on, logs go on, exit codes are known" {
 	pod=$(crictl runp "$(pod_config k)")
 	id=$(run_container "$pod" "$dir/pod-k.json" ticks 'i=0; while true; do echo tick $i; i=$((i+1)); sleep 0.1; done')
