@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const struct image_limits limits = { .layer_bytes = 1 << 22, .layer_entries = 1000, .layer_ratio = 1000 };
 	CLEANUP(unpack_result_done) struct unpack_result res = UNPACK_RESULT_INIT;
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
-	static char base[32];
+	static char base[40];
 	struct source_inflate *z;
 	struct source_mem mem;
 	struct err err = ERR_INIT;
@@ -22,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	autofd int fd = -EBADF, dir = -EBADF;
 
 	if (!*base) {
-		strcpy(base, "/tmp/fuzz-unpack-XXXXXX");
+		/* in memory where that is possible: thousands of trees are made and removed */
+		snprintf(base, sizeof(base), "%s/fuzz-unpack-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 		if (!mkdtemp(base))
 			return 0;
 	}

@@ -191,11 +191,13 @@ static int open_all(struct store *s, struct buf *note, struct err *err)
 int store_open(const char *root, const struct store_options *options, struct store **ret, struct buf *note,
 	       struct err *err)
 {
-	struct store *s = mem_new(1, sizeof(*s));
 	struct err own = ERR_INIT;
+	struct store *s;
 	int r;
 
-	assert(root[0] == '/');
+	if (root[0] != '/')
+		return err_set(err, ERR_INVALID, "open store: \"%s\" is not an absolute path", root);
+	s = mem_new(1, sizeof(*s));
 	s->root = mem_strdup(root);
 	if (options)
 		s->options = *options;

@@ -1,0 +1,270 @@
+# The image room by itself: what is pulled and unpacked, held against umoci; what registries
+# do wrong; what is left when something fails. One private root a test, loopback only.
+
+setup_file() {
+	export HERE=$BATS_TEST_DIRNAME TOP=$BATS_TEST_DIRNAME/../..
+	export CAISSON_IMAGE=${CAISSON_BUILD:-$TOP/build}/tests/caisson-image
+	export MADE=$BATS_FILE_TMPDIR/made
+	"$HERE/make-nasty" "$MADE"
+}
+
+setup() {
+	[ "$(id -u)" = 0 ] || skip "needs root for owners, devices and trusted.* attributes"
+	ROOT=$BATS_TEST_TMPDIR/root
+	LOG=$BATS_TEST_TMPDIR/requests
+}
+
+teardown() {
+	local pid
+	mountpoint -q "$BATS_TEST_TMPDIR/merged" && umount "$BATS_TEST_TMPDIR/merged"
+	for pid in $(cat "$BATS_TEST_TMPDIR"/pid.* 2>/dev/null); do kill "$pid" 2>/dev/null || true; done
+}
+
+image() { "$CAISSON_IMAGE" "$ROOT" "$@"; }
+
+# serve LAYOUT options…: sets PORT and REG
+serve() {
+	local out=$BATS_TEST_TMPDIR/port.$RANDOM
+	"$HERE/registry.py" "$1" "$LOG" "${@:2}" >"$out" 2>&1 3>&- &
+	echo $! >"$out.pid"
+	mv "$out.pid" "$BATS_TEST_TMPDIR/pid.$!"
+	for _ in $(seq 100); do
+		PORT=$(cat "$out")
+		[ -n "$PORT" ] && break
+		sleep 0.05
+	done
+	REG=127.0.0.1:$PORT
+}
+
+# The root that a container of REF would have, at $BATS_TEST_TMPDIR/merged. The lowers go one
+# by one, since the classic option string is limited to a page.
+mount_image() { # REF
+	local snap
+	mapfile -t snap < <(image snapshot "$1" snap)
+	mkdir "$BATS_TEST_TMPDIR/merged"
+	python3 - "$BATS_TEST_TMPDIR/merged" "${snap[@]}" <<'PY'
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def call(nr, *args):
+    r = libc.syscall(nr, *args)
+    if r < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return r
+target, upper, work, *lowers = sys.argv[1:]
+fs = call(430, b"overlay", 0)
+for key, value in [("lowerdir+", l) for l in lowers] + [("upperdir", upper), ("workdir", work)]:
+    call(431, fs, 1, key.encode(), value.encode(), 0)
+call(431, fs, 6, None, None, 0)
+mnt = call(432, fs, 0, 0)
+call(429, mnt, b"", -100, target.encode(), 4)
+PY
+}
+
+same_as_umoci() { # LAYOUT TAG REF
+	mount_image "$3"
+	umoci raw unpack --image "$1:$2" "$BATS_TEST_TMPDIR/umoci" >/dev/null
+	# umoci touches a directory when a later layer adds to it without an entry for it
+	"$HERE/tree" "$BATS_TEST_TMPDIR/umoci" --no-time-of-dirs >"$BATS_TEST_TMPDIR/theirs"
+	"$HERE/tree" "$BATS_TEST_TMPDIR/merged" --no-time-of-dirs >"$BATS_TEST_TMPDIR/ours"
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/ours")" -gt 10 ]
+	diff "$BATS_TEST_TMPDIR/theirs" "$BATS_TEST_TMPDIR/ours"
+}
+
+nothing_left() {
+	[ -z "$(image list)" ] || { image list; false; }
+	[ "$(ls "$ROOT/layers")" = 0 ] || { ls -R "$ROOT/layers"; false; }
+	[ -z "$(ls "$ROOT/blobs/sha256" "$ROOT/snapshots" "$ROOT/trash" | grep -v :)" ]
+}
+
+@test "layers that overwrite, hide and replace each other unpack as umoci unpacks them" {
+	serve "$MADE/nasty"
+	image pull "$REG/nasty:t"
+	same_as_umoci "$MADE/nasty" t "$REG/nasty:t"
+	# and what umoci cannot show
+	[ "$(stat -c %b "$BATS_TEST_TMPDIR/merged/holes")" -lt 100 ]
+	[ "$(stat -c %a:%u:%g "$BATS_TEST_TMPDIR/merged")" = 711:3:4 ]
+}
+
+@test "an image of Debian packages, pushed by skopeo to a docker-registry, is as umoci unpacks it" {
+	command -v docker-registry >/dev/null || skip "no docker-registry"
+	export LIB=$TOP/tests/lib CAISSON_TEST_CACHE=${CAISSON_TEST_CACHE:-/var/cache/caisson-tests}
+	# shellcheck source=tests/lib/images.bash
+	. "$LIB/images.bash"
+	images_ensure
+	port=$((20000 + RANDOM % 10000))
+	cp -r "$IMAGES/registry" "$BATS_TEST_TMPDIR/storage"
+	REGISTRY_HTTP_ADDR=127.0.0.1:$port REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=$BATS_TEST_TMPDIR/storage \
+		docker-registry serve "$LIB/registry.yml" >/dev/null 2>&1 3>&- &
+	echo $! >"$BATS_TEST_TMPDIR/pid.$!"
+	for _ in $(seq 100); do curl -sf "http://127.0.0.1:$port/v2/" && break; sleep 0.05; done
+	one=$(image pull "127.0.0.1:$port/nginx:1")
+	# the same by schema 2, by zstd and plain layers, by indexes with a decoy first
+	for tag in docker mixed multi docker-multi; do
+		[ "$(image pull "127.0.0.1:$port/nginx:$tag")" = "$one" ]
+	done
+	same_as_umoci "$IMAGES/layout" nginx "127.0.0.1:$port/nginx:1"
+	[ "$(image list | wc -l)" = 1 ]
+}
+
+@test "by digest: no tag, one digest name; by tag: both; removal takes all names" {
+	serve "$MADE/flat"
+	digest=$(jq -r '.manifests[0].digest' "$MADE/flat/index.json")
+	id=$(image pull "$REG/flat@$digest")
+	[ "$(image list | cut -d' ' -f3-)" = "$REG/flat@$digest" ]
+	[ "$(image pull "$REG/flat:t")" = "$id" ]
+	[ "$(image pull "$REG/other")" = "$id" ]
+	[ "$(image list | cut -d' ' -f3-)" = "$REG/flat:t $REG/other:latest $REG/flat@$digest $REG/other@$digest" ]
+	for name in "$id" "${id#sha256:}" "${id:7:12}" "$REG/flat:t" "$REG/other" "$REG/other@$digest"; do
+		[ "$(image inspect "$name" | sed -n 's/^id //p')" = "$id" ]
+	done
+	image inspect "$id" | grep -qx 'uid 1000'
+	image rm "${id:7:12}"
+	image rm "${id:7:12}"
+	nothing_left
+}
+
+@test "an image goes while a snapshot stands on it; its layers go with the snapshot" {
+	serve "$MADE/nasty"
+	image pull "$REG/nasty:t"
+	image snapshot "$REG/nasty:t" c1 >"$BATS_TEST_TMPDIR/snap"
+	image rm "$REG/nasty:t"
+	[ -z "$(image list)" ]
+	tail -n +3 "$BATS_TEST_TMPDIR/snap" | while read -r lower; do [ -d "$lower" ]; done
+	image unsnapshot c1
+	nothing_left
+}
+
+@test "130 layers stack" {
+	serve "$MADE/deep"
+	image pull "$REG/deep:t"
+	mount_image "$REG/deep:t"
+	[ "$(ls "$BATS_TEST_TMPDIR/merged" | wc -l)" = 131 ]
+	[ "$(cat "$BATS_TEST_TMPDIR/merged/last")" = 129 ]
+}
+
+@test "a second pull fetches one manifest and nothing else" {
+	serve "$MADE/flat"
+	image pull "$REG/flat:t"
+	: >"$LOG"
+	image pull "$REG/flat:t"
+	[ "$(cat "$LOG")" = "/v2/flat/manifests/t -" ]
+}
+
+@test "Basic: asked, given; without or with wrong credentials the answer says whose and why" {
+	serve "$MADE/flat" --basic me:secret
+	AUTH=me:secret image pull "$REG/flat:t"
+	run image pull "$REG/flat:t"
+	[ "$status" -ne 0 ]
+	[[ $output == *"DENIED: pull $REG/flat:t: $REG: manifest t: asks for a user name and password"* ]]
+	AUTH=me:wrong run image pull "$REG/flat:t"
+	[[ $output == *"DENIED"*"status 401"*"who are you"* ]]
+}
+
+@test "Bearer: anonymous and with credentials; the token server's refusal is told" {
+	serve "$MADE/flat" --token :
+	image pull "$REG/flat:t"
+	grep -q '^/token?service=test&scope=repository%3Aflat%3Apull -$' "$LOG"
+	image rm "$REG/flat:t"
+	serve "$MADE/flat" --token me:secret
+	AUTH=me:secret image pull "$REG/flat:t"
+	AUTH=me:wrong run image pull "$REG/flat:t"
+	[[ $output == *"DENIED"*"token server http://$REG/token: status 401: no such user"* ]]
+}
+
+@test "a redirect to another host carries no credentials" {
+	serve "$MADE/flat" --basic me:secret --redirect
+	AUTH=me:secret image pull "$REG/flat:t"
+	grep -q '^other .*blobs/.* -$' "$LOG"
+	! grep '^other' "$LOG" | grep -q Basic
+}
+
+@test "503 with Retry-After is waited for" {
+	serve "$MADE/flat" --busy 2
+	image pull "$REG/flat:t"
+	[ "$(grep -c manifests "$LOG")" = 3 ]
+}
+
+@test "TLS: an own authority, none, and any" {
+	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=registry -addext subjectAltName=IP:127.0.0.1 \
+		-keyout "$BATS_TEST_TMPDIR/key" -out "$BATS_TEST_TMPDIR/cert" 2>/dev/null
+	serve "$MADE/flat" --tls "$BATS_TEST_TMPDIR/cert" "$BATS_TEST_TMPDIR/key"
+	run image pull "$REG/flat:t"
+	[ "$status" -ne 0 ]
+	[[ $output == *"DENIED"*"$REG"*"certificate"* ]]
+	CA_FILE=$BATS_TEST_TMPDIR/cert image pull "$REG/flat:t"
+	image rm "$REG/flat:t"
+	INSECURE=$REG image pull "$REG/flat:t"
+}
+
+@test "a registry that stops in mid-layer: the error names the layer and what is missing" {
+	serve "$MADE/flat" --hold 60
+	STALL=1 run image pull "$REG/flat:t"
+	[ "$status" -ne 0 ]
+	layer=$(jq -r '.layers[0].digest' "$MADE/flat/blobs/sha256/$(jq -r '.manifests[0].digest[7:]' "$MADE/flat/index.json")")
+	[[ $output == *"UNAVAILABLE: pull $REG/flat:t: layer $layer: "*" of "*" bytes came: $REG: "*"stopped sending"* ]]
+	nothing_left
+}
+
+@test "a layer that is cut short, changed or not what the config says leaves nothing" {
+	serve "$MADE/flat" --truncate 600
+	run image pull "$REG/flat:t"
+	[[ $output == *"CORRUPT"* ]]
+	nothing_left
+	cp -r "$MADE/flat" "$BATS_TEST_TMPDIR/bad"
+	layer=$(jq -r '.layers[0].digest[7:]' "$MADE/flat/blobs/sha256/$(jq -r '.manifests[0].digest[7:]' "$MADE/flat/index.json")")
+	printf '\x55' | dd of="$BATS_TEST_TMPDIR/bad/blobs/sha256/$layer" bs=1 seek=100000 conv=notrunc status=none
+	serve "$BATS_TEST_TMPDIR/bad"
+	run image pull "$REG/flat:t"
+	[[ $output == *"CORRUPT: pull $REG/flat:t: layer sha256:$layer: what came has digest"* ]]
+	nothing_left
+}
+
+@test "a manifest that is not what its digest says is refused" {
+	cp -r "$MADE/flat" "$BATS_TEST_TMPDIR/bad"
+	digest=$(jq -r '.manifests[0].digest' "$MADE/flat/index.json")
+	echo >>"$BATS_TEST_TMPDIR/bad/blobs/sha256/${digest#sha256:}"
+	serve "$BATS_TEST_TMPDIR/bad"
+	run image pull "$REG/flat@$digest"
+	[[ $output == *"CORRUPT"*"manifest: what came has digest"*"not $digest"* ]]
+	nothing_left
+}
+
+@test "schema 1 is refused with a sentence" {
+	serve "$MADE/flat" --type application/vnd.docker.distribution.manifest.v1+prettyjws
+	run image pull "$REG/flat:t"
+	[[ $output == *"UNSUPPORTED"*"schema 1"* ]]
+}
+
+@test "a layer over its bound is refused, and its space given back" {
+	serve "$MADE/flat"
+	LAYER_BYTES=1000000 run image pull "$REG/flat:t"
+	[[ $output == *"LIMIT: pull $REG/flat:t: layer sha256:"*"1000000 bytes"* ]]
+	nothing_left
+}
+
+@test "import: a layout and its archive are the image that a pull gives" {
+	serve "$MADE/nasty"
+	id=$(image pull "$REG/nasty:t")
+	[ "$(image import "$MADE/nasty" example.org/imported:1)" = "$id" ]
+	tar -C "$MADE/nasty" -cf "$BATS_TEST_TMPDIR/archive.tar" .
+	ROOT=$BATS_TEST_TMPDIR/second
+	[ "$(image import "$BATS_TEST_TMPDIR/archive.tar" example.org/imported:1)" = "$id" ]
+	[[ $(image list) == *" example.org/imported:1 example.org/imported@sha256:"* ]]
+	[ "$(ls "$ROOT/layers" | wc -l)" = 7 ]
+	run image import "$MADE/nasty"
+	[[ $output == *"give one"* ]]
+}
+
+@test "killed in the middle of a pull: the next start has nothing of it" {
+	serve "$MADE/flat" --hold 20
+	"$CAISSON_IMAGE" "$ROOT" pull "$REG/flat:t" 3>&- &
+	pid=$!
+	for _ in $(seq 200); do
+		[ -n "$(ls "$ROOT/layers/1" 2>/dev/null)" ] && break
+		sleep 0.05
+	done
+	[ -n "$(ls "$ROOT/layers/1")" ]
+	kill -9 $pid
+	wait $pid || true
+	nothing_left
+}

@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""A registry that serves one OCI layout as every repository, as its options say, and writes
+down what it was asked.
+
+    registry.py LAYOUT LOG [--port N] [--tls CERT KEY] [--basic USER:PASS] [--token USER:PASS]
+                [--busy N] [--redirect] [--hold SECONDS] [--truncate BYTES] [--type MEDIATYPE]
+
+Prints its port first. LOG gets a line for each request: path, authorization or "-".
+--token: Bearer tokens by /token, which wants Basic when USER:PASS is not ":".  --busy: the
+first N requests are answered 503 with Retry-After 0.  --redirect: blobs are elsewhere, on
+127.0.0.2 with another port, which writes "other" before its lines.  --hold: a blob's second
+half comes later.  --truncate: blobs end, and say so, after so many bytes.
+"""
+import argparse
+import base64
+import http.server
+import json
+import os
+import ssl
+import sys
+import threading
+import time
+
+p = argparse.ArgumentParser()
+p.add_argument("layout")
+p.add_argument("log")
+p.add_argument("--port", type=int, default=0)
+p.add_argument("--tls", nargs=2)
+p.add_argument("--basic")
+p.add_argument("--token")
+p.add_argument("--busy", type=int, default=0)
+p.add_argument("--redirect", action="store_true")
+p.add_argument("--hold", type=float, default=0)
+p.add_argument("--truncate", type=int)
+p.add_argument("--type")
+args = p.parse_args()
+index = json.load(open(f"{args.layout}/index.json"))
+top = index["manifests"][0]
+log = open(args.log, "a", buffering=1)
+lock = threading.Lock()
+busy = args.busy
+other = None
+
+
+def basic(pair):
+    return "Basic " + base64.b64encode(pair.encode()).decode()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, code, body=b"", kind="application/octet-stream", headers=()):
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers:
+            self.send_header(name, value)
+        self.end_headers()
+        half = len(body) // 2 if args.hold and len(body) > 4096 else len(body)
+        self.wfile.write(body[:half])
+        if half < len(body):
+            self.wfile.flush()
+            time.sleep(args.hold)
+            self.wfile.write(body[half:])
+
+    def base(self):
+        return ("https" if args.tls else "http") + "://" + self.headers["Host"]
+
+    def denied(self, challenge):
+        self.answer(401, b'{"errors":[{"code":"UNAUTHORIZED","message":"who are you"}]}', "application/json",
+                    [("WWW-Authenticate", challenge)])
+
+    def do_GET(self):
+        global busy
+        elsewhere = self.server is other
+        auth = self.headers.get("Authorization", "-")
+        print(("other " if elsewhere else "") + self.path, auth, file=log)
+        path = self.path.split("?")[0]
+        if path == "/token":
+            if args.token != ":" and auth != basic(args.token):
+                return self.answer(401, b'{"details":"no such user"}', "application/json")
+            if "scope=repository%3A" not in self.path:
+                return self.answer(400)
+            return self.answer(200, b'{"token":"tok"}', "application/json")
+        with lock:
+            if busy and not elsewhere:
+                busy -= 1
+                return self.answer(503, b"", headers=[("Retry-After", "0")])
+        if not elsewhere and args.basic and auth != basic(args.basic):
+            return self.denied('Basic realm="test"')
+        if not elsewhere and args.token and auth != "Bearer tok":
+            return self.denied(f'Bearer realm="{self.base()}/token",service="test",scope="repository:x:pull"')
+        what, name = path.split("/")[-2:]
+        digest = name if name.startswith("sha256:") else top["digest"]
+        file = f"{args.layout}/blobs/sha256/{digest[7:]}"
+        if what not in ("manifests", "blobs") or not os.path.exists(file):
+            return self.answer(404, b'{"errors":[{"code":"NOT_THERE","message":"no such thing"}]}', "application/json")
+        with open(file, "rb") as f:
+            body = f.read()
+        if what == "manifests":
+            return self.answer(200, body, args.type or top["mediaType"])
+        if args.redirect and not elsewhere:
+            return self.answer(307, b"", headers=[("Location", f"http://127.0.0.2:{other.server_port}{self.path}")])
+        return self.answer(200, body if args.truncate is None else body[:args.truncate])
+
+    def log_message(self, *_):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        pass
+
+
+server = Server(("127.0.0.1", args.port), Handler)
+if args.tls:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*args.tls)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+if args.redirect:
+    other = Server(("127.0.0.2", 0), Handler)
+    threading.Thread(target=other.serve_forever, daemon=True).start()
+print(server.server_port)
+sys.stdout.close()
+server.serve_forever()
