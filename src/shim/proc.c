@@ -278,7 +278,11 @@ static void exec_done(struct job_result *res, void *user)
 	struct proc *p = op->proc;
 	struct err err = ERR_INIT;
 
+	p->starter = NULL;
 	free(take_ptr(&p->spec));
+	/* it may have got as far as making the process */
+	if (res->crashed)
+		task_exec_kill(p);
 	if (res->r < 0) {
 		/* it can be deleted, and a Wait for it must end: 127 as a shell would say */
 		err = res->err;
@@ -323,10 +327,12 @@ void task_start(struct shim *s, const char *id, const char *exec_id, task_done_f
 		return;
 	}
 	p->busy = true;
-	if (is_init(p))
+	if (is_init(p)) {
 		op_run(op_new(t, p, done, user), start_job, NULL, start_done);
-	else
-		op_run(op_new(t, p, done, user), exec_job, &p->io.job, exec_done);
+		return;
+	}
+	p->starter = op_new(t, p, done, user);
+	op_run(p->starter, exec_job, &p->io.job, exec_done);
 }
 
 /* ---- exec ---- */
@@ -370,6 +376,8 @@ void task_exec_kill(struct proc *p)
 		cgroup_kill(sub, SIGKILL, NULL);
 	if (p->alive)
 		kill(p->pid, SIGKILL);
+	if (p->starter)
+		job_cancel(p->task->shim, p->starter);
 }
 
 void task_exec_free(struct proc *p)

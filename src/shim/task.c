@@ -446,9 +446,12 @@ void task_delete(struct shim *s, const char *id, const char *exec_id, task_done_
 		return;
 	}
 	t->deleter = op_new(t, &t->init, done, user);
-	/* a create that hangs (a hook, a FIFO without reader) is ended */
+	/* a create or exec that hangs (a hook, a FIFO without reader) is ended */
 	if (t->creator)
 		job_cancel(s, t->creator);
+	list_for_each(p, &t->execs, struct proc, link)
+		if (p->starter)
+			job_cancel(s, p->starter);
 	task_advance_delete(t);
 }
 

@@ -30,6 +30,8 @@ struct task_answer {
 
 typedef void (*task_done_fn)(const struct task_answer *answer, const struct err *err, void *user);
 
+struct op;
+
 struct proc {
 	struct list link; /* in task->execs */
 	struct task *task;
@@ -37,6 +39,7 @@ struct proc {
 	enum shim_status status; /* SHIM_UNKNOWN: being created. PAUSED is the task's */
 	bool alive;       /* pid is a child of ours that was not reaped */
 	bool busy;        /* a job makes or starts it */
+	struct op *starter; /* exec: while that job runs */
 	pid_t pid;
 	int code;
 	int64_t exited_at, drain_until;
@@ -49,8 +52,6 @@ struct proc {
 	char *cgroup;     /* exec: its sub-cgroup, NULL for none */
 	bool ephemeral;   /* exec: no FIFO is kept open for clients that come back */
 };
-
-struct op;
 
 struct task {
 	struct shim *shim;
@@ -105,7 +106,8 @@ struct task_exec {
 };
 
 int task_exec(struct shim *s, const struct task_exec *what, struct proc **ret, struct err *err);
-/* The process and everything it has started, as far as the kernel can tell. */
+/* The process and everything it has started, as far as the kernel can tell; a start that hangs
+ * is given up. */
 void task_exec_kill(struct proc *p);
 void task_exec_free(struct proc *p); /* STOPPED or never started */
 

@@ -204,6 +204,24 @@ teardown() { shim_teardown; }
 	[ "$(cat "$T/got")" = early ]
 }
 
+@test "an exec whose reader never comes does not keep the container from being deleted" {
+	bundle c1 -- sleep 1000
+	launch c1
+	ctl create c1 "$T/c1" "$ROOT" >/dev/null
+	ctl start c1 >/dev/null
+	mkfifo "$T/out"
+	ctl exec c1 e1 no "" "$T/out" "" true
+	ctl start c1 e1 2>"$T/said" &
+	starter=$!
+	sleep 0.3
+	[ "$(ctl state c1 e1 | cut -d' ' -f1)" = created ]
+	ctl kill c1 9
+	ctl wait c1
+	timeout 5 "$SHIMCTL" delete "$ADDR" c1
+	! wait "$starter"
+	! ctl state c1
+}
+
 @test "a client that is killed changes nothing" {
 	bundle c1 -- sh -c 'i=0; while [ $i -lt 200 ]; do echo $i; i=$((i+1)); busybox usleep 5000; done'
 	launch c1
