@@ -266,7 +266,7 @@ static int find_program(const struct process_plan *p, char *out, size_t size, st
 	}
 	if (denied)
 		return err_sys(err, denied, "exec: \"%s\"", name);
-	return err_sysk(err, ERR_NOT_FOUND, 0, "exec: \"%s\": executable file not found in $PATH", name);
+	return err_set(err, ERR_NOT_FOUND, "exec: \"%s\": executable file not found in $PATH", name);
 }
 
 static int filter(struct child *c, struct err *err)

@@ -27,9 +27,11 @@ pod_config() { # NAME [JQ-FILTER]
 }
 
 run_pod() {
-	local file
+	local file id
 	file=$(pod_config "$@") || return 1
-	cri runp "$file"
+	id=$(cri runp "$file") || return 1
+	ln -sf "$file" "$WORK/pod-of-$id.json"
+	echo "$id"
 }
 
 container_config() { # IMAGE FILTER COMMAND…
@@ -46,13 +48,12 @@ container_config() { # IMAGE FILTER COMMAND…
 }
 
 create_container() { # POD IMAGE [FILTER] [COMMAND…]
-	local pod=$1 name file
+	local pod=$1 file r
 	shift
-	name=$(cri inspectp "$pod" | jq -r .status.metadata.name)
 	file=$(mktemp "$WORK/container.XXXXXX")
 	container_config "$@" >"$file" || return 1
-	cri create "$pod" "$file" "$WORK/pod-$name.json"
-	local r=$?
+	cri create "$pod" "$file" "$WORK/pod-of-$pod.json"
+	r=$?
 	rm -f "$file"
 	return $r
 }
