@@ -53,7 +53,8 @@ static bool find_running(const char *state_dir, struct arena *a, struct shim_rec
 	autofd int pidfd = -EBADF;
 
 	return record_read_shim(state_dir, a, ret, NULL) == 0 && str_eq(ret->boot_id, sys_boot_id()) &&
-	       sys_pidfd_open_verified(ret->pid, ret->start_ticks, &pidfd) == 0;
+	       sys_pidfd_open_verified(ret->pid, ret->start_ticks, &pidfd) == 0 &&
+	       sys_pidfd_exited(pidfd) == 0;
 }
 
 /* containerd's way to say that a container belongs to a pod: annotations of its config.json. */

@@ -45,11 +45,17 @@ teardown() {
 	local c
 	for c in $(ct container ls -q); do
 		ct task kill -s KILL "$c" >/dev/null 2>&1 || true
-		eventually sh -c "ctr -a '$BATS_FILE_TMPDIR/c.sock' -n '$NS' task rm '$c' >/dev/null 2>&1 || true" || true
+		eventually task_gone "$c"
 		ct container rm "$c" >/dev/null 2>&1 || true
 	done
 	remove_cgroups "/$NS"
 	rmdir "/run/caisson/shim/$NS" "/run/caisson-oci/$NS" 2>/dev/null || true
+}
+
+# its exit status is the task's: what counts is that the task is no longer listed
+task_gone() {
+	ct task rm "$1" >/dev/null 2>&1
+	! ct task ls -q | grep -qx "$1"
 }
 
 ct() { ctr -a "$BATS_FILE_TMPDIR/c.sock" -n "$NS" "$@" 3>&-; }
@@ -125,4 +131,5 @@ run_rootfs() { # ctr run options… -- ID ARG…
 	kill -9 "$(jq .pid "/run/caisson/shim/$NS/k1/shim.json")"
 	eventually [ ! -e "/proc/$pid" ]
 	eventually [ ! -e "/run/caisson-oci/$NS/k1" ]
+	eventually [ ! -e "/run/caisson/shim/$NS/k1" ]
 }
