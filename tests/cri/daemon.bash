@@ -106,8 +106,9 @@ daemon_end() {
 	[ -e "$dir/registry.pid" ] && kill "$(cat "$dir/registry.pid")" 2>/dev/null
 	kill "$holder" 2>/dev/null
 	find /sys/fs/cgroup -maxdepth 4 -depth -type d -path "*$parent*" -exec rmdir {} + 2>/dev/null
+	# a build with sanitizers says here what it found
+	! grep -E -A 20 'ERROR: [A-Za-z]*Sanitizer|runtime error:' "$dir/log" || return 1
 	[ -n "${KEEP:-}" ] || rm -rf --one-file-system "$dir"
-	return 0
 }
 
 # A registry on the namespace's loopback with one small image: busybox that serves a page.

@@ -29,6 +29,7 @@ struct daemon {
 	struct grpc_server *server;
 	struct event_signal *on_term, *on_int, *on_hup;
 	struct event_timer *deadline; /* of an orderly end, then of waiting for the calls that remain */
+	struct event_timer *last_deadline; /* when it ends without them */
 	bool ending, cut;             /* told to end; connections were cut */
 };
 

@@ -201,15 +201,14 @@ static void on_drained(void *user)
 static void on_end(int signo, void *user)
 {
 	struct daemon *d = user;
-	struct event_timer *last;
-
 	if (d->ending)
 		return;
 	d->ending = true;
 	log_info("%s: ending; pods run on", signo == SIGTERM ? "SIGTERM" : "SIGINT");
 	notify_manager("STOPPING=1");
 	if (event_timer_new(d->loop, time_now_mono() + DRAIN_TIME, on_deadline, d, &d->deadline) < 0 ||
-	    event_timer_new(d->loop, time_now_mono() + DRAIN_TIME + CUT_TIME, on_cut_deadline, d, &last) < 0)
+	    event_timer_new(d->loop, time_now_mono() + DRAIN_TIME + CUT_TIME, on_cut_deadline, d,
+			    &d->last_deadline) < 0)
 		_exit(0);
 	grpc_server_drain(d->server, on_drained, d);
 }
@@ -264,7 +263,7 @@ static int run(struct daemon *d, struct err *err)
 	return 0;
 }
 
-/* Only what others notice is put in order: files, descriptors and memory go with the process. */
+/* From the top down. The process ends right after, but a leak checker looks before that. */
 static void close_all(struct daemon *d)
 {
 	grpc_server_free(d->server);
@@ -278,6 +277,16 @@ static void close_all(struct daemon *d)
 	store_close(d->store);
 	if (d->listen_fd >= 0)
 		unlink(d->config.address);
+	event_timer_free(d->deadline);
+	event_timer_free(d->last_deadline);
+	event_signal_free(d->on_term);
+	event_signal_free(d->on_int);
+	event_signal_free(d->on_hup);
+	if (d->loop)
+		event_loop_free(d->loop);
+	fd_drop(&d->listen_fd);
+	fd_drop(&d->lock_fd);
+	arena_done(&d->arena);
 }
 
 int main(int argc, char **argv)
