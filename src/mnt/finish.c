@@ -132,14 +132,6 @@ int mnt_apply_masks(struct mnt_plan *plan, struct err *err)
 	return r;
 }
 
-static int set_propagation(struct mnt_plan *plan)
-{
-	if (!plan->propagation)
-		return 0;
-	return sys_mount_setattr(plan->root_fd, plan->propagation_rec ? AT_RECURSIVE : 0, 0, 0, plan->propagation,
-				 -EBADF);
-}
-
 int mnt_finish(struct mnt_plan *plan, struct err *err)
 {
 	int fd = -EBADF, r;
@@ -152,44 +144,40 @@ int mnt_finish(struct mnt_plan *plan, struct err *err)
 		if (r == 0)
 			close(fd);
 	}
-	r = plan->propagation == MS_SHARED ? 0 : set_propagation(plan);
-	if (r == 0 && plan->root_readonly)
-		r = sys_mount_setattr(plan->root_fd, 0, MOUNT_ATTR_RDONLY, 0, 0, -EBADF);
-	return r < 0 ? err_sys(err, r, "rootfs: set its attributes") : 0;
+	if (!plan->root_readonly)
+		return 0;
+	r = sys_mount_setattr(plan->root_fd, 0, MOUNT_ATTR_RDONLY, 0, 0, -EBADF);
+	return r < 0 ? err_sys(err, r, "rootfs: make it read-only") : 0;
 }
 
-static int leave_old_root(struct mnt_plan *plan, struct err *err)
+/* The root's own propagation. Not that of the mounts on it, which have said theirs, and not
+ * before the pivot, which takes no shared root. */
+static int set_propagation(struct mnt_plan *plan, struct err *err)
 {
-	if (fchdir(plan->root_fd) < 0)
-		return err_sys(err, errno, "change into the root");
-	if (plan->no_pivot) {
-		/* an initramfs can't be pivoted away: the root is moved over it instead */
-		if (mount(".", "/", NULL, MS_MOVE, NULL) < 0)
-			return err_sys(err, errno, "move the root");
-		if (chroot(".") < 0 || chdir("/") < 0)
-			return err_sys(err, errno, "chroot");
-		return 0;
-	}
-	/* both the same: the old root ends up on top of the new one, from where it is taken off
-	 * (pivot_root(2), notes); no directory for it is needed inside */
-	if (syscall(SYS_pivot_root, ".", ".") < 0)
-		return err_sys(err, errno, "pivot_root");
-	if (umount2(".", MNT_DETACH) < 0)
-		return err_sys(err, errno, "take the old root off");
-	if (chdir("/") < 0)
-		return err_sys(err, errno, "change into the root");
-	return 0;
+	int r = 0;
+
+	if (plan->propagation)
+		r = sys_mount_setattr(plan->root_fd, 0, 0, 0, plan->propagation, -EBADF);
+	return r < 0 ? err_sys(err, r, "rootfs: set its propagation") : 0;
 }
 
 int mnt_pivot(struct mnt_plan *plan, struct err *err)
 {
-	int r = leave_old_root(plan, err);
-
-	/* last, since pivot_root refuses a root that is shared (pivot_root(2), EINVAL) */
-	if (r == 0 && plan->propagation == MS_SHARED) {
-		r = set_propagation(plan);
-		if (r < 0)
-			return err_sys(err, r, "rootfs: make it shared");
+	if (fchdir(plan->root_fd) < 0)
+		return err_sys(err, errno, "change into the root");
+	if (plan->no_pivot) {
+		/* an initramfs can't be pivoted away; our root is over it already (mnt_enter) */
+		if (chroot(".") < 0)
+			return err_sys(err, errno, "chroot");
+	} else {
+		/* both the same: the old root ends up on top of the new one, from where it is taken
+		 * off (pivot_root(2), notes); no directory for it is needed inside */
+		if (syscall(SYS_pivot_root, ".", ".") < 0)
+			return err_sys(err, errno, "pivot_root");
+		if (umount2(".", MNT_DETACH) < 0)
+			return err_sys(err, errno, "take the old root off");
 	}
-	return r;
+	if (chdir("/") < 0)
+		return err_sys(err, errno, "change into the root");
+	return set_propagation(plan, err);
 }

@@ -105,7 +105,7 @@ struct mnt_plan {
 	bool is_volatile;
 	bool root_readonly, no_pivot;
 	uint64_t propagation; /* of the container's root; 0: slave */
-	bool propagation_rec;
+	bool propagation_rec; /* said so; holds for what is mounted without a word of its own */
 
 	struct mnt_entry *entries;
 	size_t n_entries, cap_entries;
@@ -161,6 +161,6 @@ int mnt_apply_devices(struct mnt_plan *plan, struct err *err);
 /* Bind of a terminal to /dev/console: fd is a detached mount, or a slave to be cloned. */
 int mnt_apply_console(struct mnt_plan *plan, int slave_fd, int detached_fd, struct err *err);
 int mnt_apply_masks(struct mnt_plan *plan, struct err *err);
-/* Working directory, read-only root, propagation of the root. */
+/* Working directory, read-only root. */
 int mnt_finish(struct mnt_plan *plan, struct err *err);
 int mnt_pivot(struct mnt_plan *plan, struct err *err);

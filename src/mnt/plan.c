@@ -275,5 +275,5 @@ int mnt_plan_print(const struct mnt_plan *plan, struct buf *out)
 		buf_printf(out, "mask %s\n", plan->masked[i]);
 	for (size_t i = 0; i < plan->n_readonly; i++)
 		buf_printf(out, "read-only %s\n", plan->readonly[i]);
-	return buf_puts(out, plan->no_pivot ? "move root, chroot\n" : "pivot_root\n");
+	return buf_puts(out, plan->no_pivot ? "chroot\n" : "pivot_root\n");
 }

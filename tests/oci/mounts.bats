@@ -1,0 +1,218 @@
+# The file system: mounts, devices, masks, propagation. Asserted on mountinfo.
+load lib
+setup() { oci_setup; }
+teardown() { oci_teardown; }
+
+# The line of a mount point in c1's mountinfo.
+mi() { awk -v m="$1" '$5==m' "/proc/$PID/mountinfo" | tail -n1; }
+
+@test "bind mounts: read-only, recursive, of a file, into what is not there yet" {
+	mkdir -p "$T/v/sub"; echo data >"$T/v/f"
+	mount -t tmpfs t "$T/v/sub"; echo deep >"$T/v/sub/g"
+	spec '.root.readonly=false | .process.args=["sleep","100"] | .mounts += [
+		{destination:"/a/b",type:"bind",source:($t+"/v"),options:["rbind","ro"]},
+		{destination:"/c",type:"bind",source:($t+"/v"),options:["bind","rw"]},
+		{destination:"/d",type:"bind",source:($t+"/v"),options:["rbind","rro","nosuid"]},
+		{destination:"/e/file",type:"bind",source:($t+"/v/f"),options:["bind","ro","nodev","noexec"]}]'
+	if [ -z "$OURS" ]; then spec '.mounts |= map(select(.destination != "/d"))'; fi
+	start_c1
+	umount "$T/v/sub"
+	[ "$(rt exec c1 cat /a/b/sub/g)" = deep ]
+	run rt exec c1 touch /a/b/x
+	[[ "$output" == *"Read-only"* ]]
+	rt exec c1 touch /a/b/sub/x # ro is the top mount's only
+	rt exec c1 touch /c/x
+	[ -e "$T/v/x" ]
+	run rt exec c1 cat /c/sub/g
+	[ "$status" != 0 ]
+	[[ "$(mi /e/file)" == *" ro,nodev,noexec,"* ]]
+	[ "$(rt exec c1 cat /e/file)" = data ]
+	if [ -n "$OURS" ]; then
+		run rt exec c1 touch /d/sub/x
+		[[ "$output" == *"Read-only"* ]]
+		[[ "$(mi /d/sub)" == *" ro,"* ]]
+	fi
+}
+
+@test "a missing source is named" {
+	spec '.mounts += [{destination:"/a",type:"bind",source:"/no/such",options:["bind"]}]'
+	run_c1
+	[ "$status" = 1 ]
+	[[ "$stderr" == *"/no/such"* ]]
+	[ ! -e "$ROOT/c1" ]
+}
+
+@test "tmpfs with options; an option that the file system does not know is named" {
+	spec '.root.readonly=false | .process.args=["sleep","100"] | .mounts += [{destination:"/t",type:"tmpfs",source:"t",options:["size=64k","mode=1777","noexec"]}]'
+	start_c1
+	[[ "$(mi /t)" == *"noexec"*"size=64k"* ]]
+	[ "$(rt exec c1 stat -c %a /t)" = 1777 ]
+	rt delete -f c1
+	spec '.mounts[-1].options += ["nonsense=1"]'
+	run_c1
+	[ "$status" = 1 ]
+	only_ours "runc says only: invalid argument"
+	[[ "$stderr" == *"mount /t"*"nonsense"* ]]
+}
+
+@test "masked and read-only paths" {
+	script 'head -c1 /proc/keys | wc -c; ls /sys/firmware | wc -l; ls -l /proc/timer_list; sleep 100'
+	start_c1
+	eventually grep -q timer_list "$T/out"
+	[ "$(head -n2 "$T/out" | tr '\n' ' ')" = "0 0 " ]
+	grep -q '1, *3' "$T/out"
+	[[ "$(mi /proc/sys)" == *" ro,"* ]]
+	run rt exec c1 sh -c 'echo 1 >/proc/sys/kernel/hostname'
+	[ "$status" != 0 ]
+}
+
+@test "a masked path that is not there is no error, a link in it is followed inside only" {
+	ln -s /etc/secret "$B/rootfs/link"; echo s >"$B/rootfs/etc/secret"
+	ln -s ../../../../../../../../etc/hostname "$B/rootfs/up"
+	spec '.linux.maskedPaths += ["/none","/link","/up"]'
+	script 'wc -c </etc/secret; sleep 100'
+	start_c1
+	eventually grep -qx 0 "$T/out"
+	! grep -F "$T" /proc/self/mountinfo
+	[ -s /etc/hostname ]
+}
+
+@test "devices: the default ones and those asked for" {
+	spec '.linux.devices=[{type:"c",path:"/dev/my",major:1,minor:5,fileMode:384,uid:7,gid:8},{type:"p",path:"/dev/sub/pipe"}] | .process.args=["sleep","100"]'
+	start_c1
+	[ "$(rt exec c1 stat -c '%t:%T %a %u:%g' /dev/my)" = "1:5 600 7:8" ]
+	rt exec c1 test -p /dev/sub/pipe
+	for d in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9 tty:5:0; do
+		[ "$(rt exec c1 stat -c '%t:%T %a' "/dev/${d%%:*}")" = "${d#*:} 666" ]
+	done
+	[ "$(rt exec c1 readlink /dev/ptmx)" = pts/ptmx ]
+	[ "$(rt exec c1 readlink /dev/stdout)" = /proc/self/fd/1 ]
+	# what was not allowed can be made, but not opened
+	rt exec --cap CAP_MKNOD c1 sh -c 'mknod /dev/kmsg c 1 11'
+	run rt exec --cap CAP_MKNOD c1 cat /dev/kmsg
+	[[ "$output" == *"not permitted"* ]]
+}
+
+@test "the root is read-only or not, and its propagation is as asked" {
+	spec '.process.args=["sleep","100"]'
+	start_c1
+	[[ "$(mi /)" == *" ro,"* ]]
+	[[ "$(mi /)" != *shared:* ]]
+	rt delete -f c1
+	spec '.root.readonly=false | .linux.rootfsPropagation="shared"'
+	start_c1
+	[[ "$(mi /)" == *" rw,"*shared:* ]]
+}
+
+@test "propagation: slave sees the host's later mounts, private does not, nothing travels back" {
+	mkdir -p "$T/v/a"
+	mount -t tmpfs t "$T/v" && mount --make-shared "$T/v" && mkdir "$T/v/a"
+	spec '.root.readonly=false | .process.args=["sleep","100"] | .process.capabilities.bounding += ["CAP_SYS_ADMIN"]
+		| .process.capabilities.effective += ["CAP_SYS_ADMIN"] | .process.capabilities.permitted += ["CAP_SYS_ADMIN"]
+		| .mounts += [{destination:"/slave",type:"bind",source:($t+"/v"),options:["rbind","rslave"]},
+		{destination:"/private",type:"bind",source:($t+"/v"),options:["rbind","rprivate"]},
+		{destination:"/default",type:"bind",source:($t+"/v"),options:["rbind"]}]'
+	start_c1
+	mount -t tmpfs inner "$T/v/a"
+	s=$(mi /slave/a) p=$(mi /private/a)
+	rt exec c1 mount -t tmpfs back /default
+	rt exec c1 mount -t tmpfs back /slave
+	back=$(grep -c ' back ' /proc/self/mountinfo || true)
+	rt delete -f c1
+	umount "$T/v/a"; umount "$T/v"
+	[ -n "$s" ]
+	[ -z "$p" ]
+	[ "$back" = 0 ]
+}
+
+@test "propagation: shared with a shared root travels to the host" {
+	mkdir -p "$T/v"
+	mount -t tmpfs t "$T/v" && mount --make-shared "$T/v" && mkdir "$T/v/a"
+	spec '.root.readonly=false | .process.args=["sleep","100"] | .linux.rootfsPropagation="rshared"
+		| .process.capabilities.bounding += ["CAP_SYS_ADMIN"] | .process.capabilities.effective += ["CAP_SYS_ADMIN"]
+		| .process.capabilities.permitted += ["CAP_SYS_ADMIN"]
+		| .mounts += [{destination:"/shared",type:"bind",source:($t+"/v"),options:["rbind","rshared"]}]'
+	start_c1
+	rt exec c1 mount -t tmpfs back /shared/a
+	back=$(grep -c " $T/v/a " /proc/self/mountinfo || true)
+	others=$(grep -F "$T" /proc/self/mountinfo | grep -vcF " $T/v" || true)
+	umount "$T/v/a"
+	rt delete -f c1
+	umount "$T/v"
+	[ "$back" = 1 ]
+	[ "$others" = 0 ]
+}
+
+@test "the cgroup mount shows the container's own cgroup" {
+	! is_v2 || skip "about v1"
+	script 'ls /sys/fs/cgroup; cat /sys/fs/cgroup/memory/cgroup.procs; sleep 100'
+	start_c1
+	eventually grep -qx 1 "$T/out"
+	grep -qx memory "$T/out"
+	grep -qx pids "$T/out"
+	[[ "$(mi /sys/fs/cgroup/memory)" == *" $CG/c1 "*" ro,"* ]]
+}
+
+@test "nothing is mounted inside /proc, or through a link into it" {
+	for d in /proc/sys /proc/self /proc/1/attr /x/../proc/acpi; do
+		spec '.mounts += [{destination:"'$d'",type:"tmpfs",source:"t"}]'
+		run_c1
+		[ "$status" = 1 ]
+		[[ "$stderr" == *"/proc"* ]]
+		spec 'del(.mounts[-1])'
+	done
+	ln -s /proc/sys "$B/rootfs/trick"
+	spec '.mounts += [{destination:"/trick",type:"tmpfs",source:"t"}]'
+	run_c1
+	[ "$status" = 1 ]
+}
+
+@test "proc and sysfs go on real directories only" {
+	rmdir "$B/rootfs/proc"; mkdir "$B/rootfs/elsewhere"; ln -s elsewhere "$B/rootfs/proc"
+	run_c1
+	[ "$status" = 1 ]
+	only_ours "texts differ"
+	[[ "$stderr" == *"mount /proc"*"ordinary directory"* ]]
+}
+
+@test "a destination that leads out of the rootfs stays inside it" {
+	ln -s ../../../../../../../../../tmp "$B/rootfs/out"
+	spec '.root.readonly=false | .process.args=["sleep","100"] | .mounts += [{destination:"/out/caisson-escape",type:"tmpfs",source:"t"}]'
+	start_c1
+	[ ! -e /tmp/caisson-escape ]
+	[ -n "$(mi /tmp/caisson-escape)" ]
+}
+
+@test "an idmapped bind mount" {
+	only_ours "runc 1.1 has none"
+	mkdir "$T/v"; touch "$T/v/f"; chown 1000:1000 "$T/v/f"
+	spec '.process.args=["sleep","100"] | .mounts += [{destination:"/tmp",type:"bind",source:($t+"/v"),options:["bind"],
+		uidMappings:[{containerID:1000,hostID:5000,size:1}],gidMappings:[{containerID:1000,hostID:6000,size:1}]}]'
+	start_c1
+	[ "$(rt exec c1 stat -c %u:%g /tmp/f)" = 5000:6000 ]
+}
+
+@test "no mount of the container is in the host's table" {
+	spec '.process.args=["sleep","100"]'
+	before=$(wc -l </proc/self/mountinfo)
+	start_c1
+	[ "$(wc -l </proc/self/mountinfo)" = "$before" ]
+}
+
+@test "no pivot_root: the root is moved" {
+	spec '.process.args=["ls","/"]'
+	run --separate-stderr rt run --no-pivot -b "$B" c1
+	[ "$status" = 0 ]
+	grep -qx bin <<<"$output"
+	! grep -qx state <<<"$output"
+}
+
+@test "without a mount namespace the process is confined by chroot, and exec as well" {
+	only_ours "runc stays in the host's root"
+	spec '.linux.namespaces |= map(select(.type!="mount")) | .mounts=[] | del(.linux.maskedPaths,.linux.readonlyPaths)'
+	script 'ls /; sleep 100'
+	start_c1
+	eventually grep -qx home "$T/out"
+	! grep -qx lib "$T/out"
+	[ "$(rt exec c1 sh -c 'echo /*')" = "/bin /dev /etc /home /proc /root /sys /tmp" ]
+}
