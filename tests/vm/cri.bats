@@ -1,0 +1,108 @@
+# The lifecycle of a pod on pure cgroup v2: what the kubelet asked for is what the files say.
+
+setup_file() {
+	[ -n "${CAISSON_VM:-}" ] || return 0
+	export DIR=/var/lib/caisson-vm/run
+	export PATH=$PATH:/usr/sbin:/sbin
+	mkdir -p $DIR
+	cat >$DIR/config.yaml <<-Y
+		root: $DIR/root
+		state: $DIR/state
+		address: $DIR/caisson.sock
+		cni: {conf_dir: $DIR/none, default_bridge: cvm0, default_subnet: 10.77.0.0/24}
+	Y
+	"$CAISSON_BUILD/src/prog/caissond/caissond" --config $DIR/config.yaml >$DIR/log 2>&1 3>&- &
+	echo $! >$DIR/pid
+	for _ in $(seq 300); do [ -S $DIR/caisson.sock ] && break; sleep 0.1; done
+	tools/make-layout $DIR/layout localhost/demo:latest
+	"$CAISSON_BUILD/src/prog/caisson/caisson" -a $DIR/caisson.sock import $DIR/layout localhost/demo:latest
+	cat >$DIR/pod.json <<-J
+		{"metadata":{"name":"web","namespace":"default","uid":"u1","attempt":0},"hostname":"web",
+		"log_directory":"$DIR/logs","linux":{"cgroup_parent":"/kubepods/burstable/podu1",
+		"security_context":{"namespace_options":{"pid":1}}}}
+	J
+	cat >$DIR/ctr.json <<-J
+		{"metadata":{"name":"web"},"image":{"image":"localhost/demo:latest"},"log_path":"web.log",
+		"linux":{"resources":{"cpu_period":100000,"cpu_quota":50000,"cpu_shares":512,
+		"memory_limit_in_bytes":67108864,"memory_swap_limit_in_bytes":67108864,"cpuset_cpus":"0",
+		"unified":{"memory.high":"50331648","pids.max":"64"}}}}
+	J
+}
+
+teardown_file() {
+	[ -n "${CAISSON_VM:-}" ] || return 0
+	kill "$(cat $DIR/pid)" 2>/dev/null || true
+}
+
+setup() {
+	[ -n "${CAISSON_VM:-}" ] || skip "only in the virtual machine"
+	[ -S $DIR/caisson.sock ] || { cat $DIR/log; false; }
+}
+
+teardown() {
+	[ -z "${BATS_TEST_COMPLETED:-}" ] && tail -n 20 $DIR/log || true
+}
+
+crictl() {
+	command crictl --timeout 60s --runtime-endpoint unix://$DIR/caisson.sock --image-endpoint unix://$DIR/caisson.sock "$@"
+}
+
+@test "a pod runs under the kubelet's cgroup with its limits in v2's files" {
+	pod=$(crictl runp $DIR/pod.json)
+	ctr=$(crictl create $pod $DIR/ctr.json $DIR/pod.json)
+	crictl start $ctr
+	pid=$(crictl inspect $ctr | jq .info.pid)
+	echo $pod >$DIR/pod.id
+	echo $ctr >$DIR/ctr.id
+	cg=/sys/fs/cgroup/kubepods/burstable/podu1/$ctr
+	[ "$(cat /proc/$pid/cgroup)" = "0::/kubepods/burstable/podu1/$ctr" ]
+	[ "$(cat $cg/cpu.max)" = "50000 100000" ]
+	# 1 + (512 - 2) * 9999 / 262142
+	[ "$(cat $cg/cpu.weight)" = 20 ]
+	[ "$(cat $cg/memory.max)" = 67108864 ]
+	[ "$(cat $cg/memory.swap.max)" = 0 ]
+	[ "$(cat $cg/memory.high)" = 50331648 ]
+	[ "$(cat $cg/pids.max)" = 64 ]
+	[ "$(cat $cg/cpuset.cpus)" = 0 ]
+}
+
+@test "inside, the container sees its own cgroup as the root" {
+	[ "$(crictl exec -s "$(cat $DIR/ctr.id)" cat /proc/1/cgroup)" = "0::/" ]
+}
+
+@test "devices are filtered by a program, and the default ones work" {
+	ctr=$(cat $DIR/ctr.id)
+	crictl exec -s $ctr cat /dev/null
+	run crictl exec -s $ctr sh -c 'busybox mknod /tmp/disk b 259 0 && cat /tmp/disk'
+	[ "$status" -ne 0 ]
+	[[ "$output" == *"not permitted"* ]]
+}
+
+@test "stats come from v2's files" {
+	stats=$(crictl stats -o json "$(cat $DIR/ctr.id)" 2>/dev/null)
+	jq -e '.stats[0].memory.workingSetBytes.value | tonumber > 0' <<<"$stats"
+	jq -e '.stats[0].cpu.usageCoreNanoSeconds.value | tonumber > 0' <<<"$stats"
+}
+
+@test "a process over the memory limit is OOMKilled with 137" {
+	pod=$(cat $DIR/pod.id)
+	jq '.metadata.name="oom" | .log_path="oom.log" | .command=["sh","-c","x=; while :; do x=$x$x.................................................................; done"]
+		| .linux.resources={"memory_limit_in_bytes":16777216,"memory_swap_limit_in_bytes":16777216}' $DIR/ctr.json >$DIR/oom.json
+	ctr=$(crictl create $pod $DIR/oom.json $DIR/pod.json)
+	crictl start $ctr
+	for _ in $(seq 300); do
+		[ "$(crictl inspect $ctr | jq -r .status.state)" = CONTAINER_EXITED ] && break
+		sleep 0.2
+	done
+	crictl inspect $ctr | jq -e '.status.reason == "OOMKilled" and .status.exitCode == 137'
+	crictl rm $ctr
+}
+
+@test "stop and remove leave no cgroup, process, mount or interface" {
+	crictl stopp "$(cat $DIR/pod.id)"
+	crictl rmp "$(cat $DIR/pod.id)"
+	[ -z "$(find /sys/fs/cgroup/kubepods -mindepth 1 -type d -name "*$(cut -c1-16 $DIR/ctr.id)*" 2>/dev/null)" ]
+	! grep -q "$DIR/state/pods" /proc/mounts
+	! ip -o link | grep -q veth
+	! pgrep caisson-shim
+}
