@@ -536,7 +536,8 @@ static void statistics_show_what_was_used(void **state)
 	for (int i = 0; i < 1000; i++) {
 		usleep(10000);
 		OK(cgroup_stats(cg, &st, err));
-		if (!(st.have & CGROUP_HAVE_CPU) || st.cpu_usage_nsec > 20 * NSEC_PER_MSEC)
+		if ((!(st.have & CGROUP_HAVE_CPU) || st.cpu_usage_nsec > 20 * NSEC_PER_MSEC) &&
+		    (!(st.have & CGROUP_HAVE_MEMORY) || st.memory_rss >= 4 << 20))
 			break;
 	}
 	if (host->of[CGROUP_MEMORY] >= 0) {
