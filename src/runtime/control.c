@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -145,13 +146,15 @@ static void kill_init(struct handle *h)
 
 static int wait_exit(int pidfd, struct err *err)
 {
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
 	int64_t until = deadline();
+	int r = 1;
 
-	while (pidfd >= 0 && sys_pidfd_exited(pidfd) == 0) {
-		if (time_now_mono() > until)
-			return err_set(err, ERR_TIMEOUT, "init did not die within %d s of SIGKILL", WAIT_SECONDS);
-		usleep(1000);
-	}
+	/* a pidfd is readable from the death on, whoever reaps */
+	while (pidfd >= 0 && (r = poll(&p, 1, time_poll_ms(until))) < 0 && errno == EINTR)
+		;
+	if (r == 0)
+		return err_set(err, ERR_TIMEOUT, "init did not die within %d s of SIGKILL", WAIT_SECONDS);
 	return 0;
 }
 

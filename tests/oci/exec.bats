@@ -31,7 +31,7 @@ teardown() { oci_teardown; }
 
 @test "options: environment, user, directory, capabilities" {
 	start_c1
-	[ "$(rt exec -e X=1 --env Y=2 c1 sh -c 'echo $X$Y')" = 12 ]
+	[ "$(rt exec -e X=1 -e Y=2 c1 sh -c 'echo $X$Y')" = 12 ]
 	[ "$(rt exec -u 1000:1001 c1 sh -c 'id -u; id -g; echo $HOME' | tr '\n' ' ')" = "1000 1001 /home/user " ]
 	[ "$(rt exec --cwd /tmp c1 pwd)" = /tmp ]
 	[ "$(rt exec c1 grep CapEff /proc/self/status)" = $'CapEff:\t0000000020000420' ]

@@ -99,6 +99,7 @@ mi() { awk -v m="$1" '$5==m' "/proc/$PID/mountinfo" | tail -n1; }
 	[[ "$(mi /)" == *" ro,"* ]]
 	[[ "$(mi /)" != *shared:* ]]
 	rt delete -f c1
+	only_ours "runc 1.1 leaves the root private; config-linux.md: it sets the rootfs's propagation"
 	spec '.root.readonly=false | .linux.rootfsPropagation="shared"'
 	start_c1
 	[[ "$(mi /)" == *" rw,"*shared:* ]]
@@ -154,6 +155,7 @@ mi() { awk -v m="$1" '$5==m' "/proc/$PID/mountinfo" | tail -n1; }
 }
 
 @test "nothing is mounted inside /proc, or through a link into it" {
+	only_ours "runc 1.1 lets some of them pass"
 	for d in /proc/sys /proc/self /proc/1/attr /x/../proc/acpi; do
 		spec '.mounts += [{destination:"'$d'",type:"tmpfs",source:"t"}]'
 		run_c1

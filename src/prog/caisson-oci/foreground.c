@@ -16,6 +16,10 @@
 #include <sys/wait.h>
 #include <termios.h>
 
+#ifndef TIOCGPTPEER
+#define TIOCGPTPEER _IO('T', 0x41)
+#endif
+
 int foreground_init(struct foreground *f, bool terminal, struct err *err)
 {
 	sigset_t set;
@@ -104,7 +108,9 @@ static int handle_signals(int signals, int master, pid_t pid, int *status)
 	return 0;
 }
 
-static int receive_master(struct foreground *f, int *ret, struct err *err)
+/* The slave is kept open here as well: a terminal that no process has open reports a hangup
+ * for ever, and one may be opened again. */
+static int receive_master(struct foreground *f, int *ret, int *ret_slave, struct err *err)
 {
 	char name[64];
 	size_t n = 1;
@@ -112,6 +118,7 @@ static int receive_master(struct foreground *f, int *ret, struct err *err)
 
 	if (r <= 0 || n != 1)
 		return err_set(err, ERR_INTERNAL, "no terminal came from the container");
+	*ret_slave = ioctl(*ret, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	return 0;
 }
 
@@ -130,12 +137,12 @@ static void drain(int master)
 
 int foreground_wait(struct foreground *f, pid_t pid, struct err *err)
 {
-	autofd int master = -EBADF;
+	autofd int master = -EBADF, slave = -EBADF;
 	bool input = true;
 	int status = 0, r;
 
 	if (f->receiver >= 0) {
-		r = receive_master(f, &master, err);
+		r = receive_master(f, &master, &slave, err);
 		if (r < 0)
 			return r;
 		copy_size(master);
@@ -155,11 +162,8 @@ int foreground_wait(struct foreground *f, pid_t pid, struct err *err)
 			break;
 		if (p[2].revents)
 			input = copy(0, master);
-		/* EIO: no process has the other end open now; one may open it again */
-		if (p[1].revents & POLLIN)
-			copy(master, 1);
-		else if (p[1].revents)
-			usleep(2000);
+		if (p[1].revents && !copy(master, 1))
+			break;
 	}
 	if (master >= 0)
 		drain(master);
