@@ -126,6 +126,23 @@ int mnt_apply_devices(struct mnt_plan *plan, struct err *err)
 	return r;
 }
 
+/* /dev/console itself, never what a link of that name leads to (CVE-2025-52565). */
+static int open_console(struct mnt_plan *plan, int *ret)
+{
+	int dev = -EBADF, made = -EBADF, r;
+
+	r = sys_open_in(plan->root_fd, "/dev", O_PATH | O_DIRECTORY, 0, &dev);
+	if (r < 0)
+		return r;
+	r = sys_open_beneath(dev, "console", O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, 0600, &made);
+	if (r == 0)
+		close(made);
+	if (r == 0 || r == -EEXIST)
+		r = sys_open_beneath(dev, "console", O_PATH, 0, ret);
+	close(dev);
+	return r;
+}
+
 int mnt_apply_console(struct mnt_plan *plan, int slave_fd, int detached_fd, struct err *err)
 {
 	int target = -EBADF, fd = detached_fd, r;
@@ -135,7 +152,7 @@ int mnt_apply_console(struct mnt_plan *plan, int slave_fd, int detached_fd, stru
 		if (r < 0)
 			return err_sys(err, r, "/dev/console: clone the terminal");
 	}
-	r = sys_mkfile_in(plan->root_fd, "/dev/console", 0755, 0600, &target);
+	r = open_console(plan, &target);
 	if (r == 0) {
 		r = sys_attach_mount(fd, target);
 		close(target);
