@@ -13,7 +13,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct image_limits limits = { .layer_bytes = 1 << 22, .layer_entries = 1000, .layer_ratio = 1000 };
 	CLEANUP(unpack_result_done) struct unpack_result res = UNPACK_RESULT_INIT;
-	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	static char base[40];
 	struct source_inflate *z;
 	struct source_mem mem;

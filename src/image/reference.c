@@ -112,7 +112,7 @@ static int put(char *out, size_t size, const char *s, size_t len)
 int reference_parse(const char *text, struct reference *ret, struct err *err)
 {
 	struct reference r = { "", "", "", "" };
-	const char *name = text ? text : "", *at, *slash, *colon, *why;
+	const char *name = text ? text : "", *at, *slash, *colon, *why, *library;
 	size_t len;
 
 	if (!*name)
@@ -158,15 +158,15 @@ int reference_parse(const char *text, struct reference *ret, struct err *err)
 
 	if (!len)
 		return invalid(err, text, "the repository is empty");
-	if (strlen(r.host) + 1 + len > REFERENCE_MAX)
+	library = str_eq(r.host, "docker.io") && !memchr(name, '/', len) ? "library/" : "";
+	if (strlen(r.host) + 1 + strlen(library) + len > REFERENCE_MAX)
 		return invalid(err, text, "registry and repository are longer than 255 characters");
 	why = check_repository(name, len);
 	if (why)
 		return invalid(err, text, why);
 	if (oci_digest_valid(text) || (name == text && len == 64 && strspn(name, DIGITS "abcdef") == 64))
 		return invalid(err, text, "64 hexadecimal digits are the id of an image");
-	snprintf(r.repository, sizeof(r.repository), "%s%.*s",
-		 str_eq(r.host, "docker.io") && !memchr(name, '/', len) ? "library/" : "", (int)len, name);
+	snprintf(r.repository, sizeof(r.repository), "%s%.*s", library, (int)len, name);
 	*ret = r;
 	return 0;
 }

@@ -96,7 +96,9 @@ static void lengths_are_bounded(void **state)
 	memset(text, 'a', sizeof(text));
 	text[1199] = '\0';
 	assert_true(reference_parse(text, &r, &err) < 0);
-	text[255 - strlen("docker.io/")] = '\0';
+	text[256 - strlen("docker.io/library/")] = '\0';
+	assert_true(reference_parse(text, &r, &err) < 0);
+	text[255 - strlen("docker.io/library/")] = '\0';
 	assert_int_equal(reference_parse(text, &r, &err), 0);
 	memset(text, 'a', sizeof(text));
 	text[1] = ':';
