@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <locale.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -353,23 +354,33 @@ static int with_archive(struct unpack *u)
 	return r;
 }
 
+/*
+ * Names are bytes: in a UTF-8 locale libarchive passes them through as they are. Made once;
+ * each thread uses it only while it unpacks.
+ */
+static locale_t utf8;
+
+static void make_locale(void)
+{
+	utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+}
+
 int unpack_layer(int dirfd, struct source *tar, const struct image_limits *limits, struct unpack_result *ret,
 		 struct err *err)
 {
-	/* names are bytes: in a UTF-8 locale libarchive passes them through; this thread only */
-	locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0), before;
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct unpack u = { .root = dirfd, .tar = tar, .limits = *limits, .result = ret, .err = err, .entry = "",
 			    .parent_fd = -EBADF, .source_err = ERR_INIT };
+	locale_t before;
 	int r;
 
+	pthread_once(&once, make_locale);
 	u.buffer = mem_new(BUFFER_SIZE, 1);
 	ret->inodes = 1;
 	ret->bytes = 4096;
 	before = uselocale(utf8);
 	r = with_archive(&u);
 	uselocale(before);
-	if (utf8)
-		freelocale(utf8);
 	unpack_forget_parent(&u);
 	if (r == 0)
 		r = source_drain(tar, err);

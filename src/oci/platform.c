@@ -5,6 +5,7 @@
  */
 #include "oci/image.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/utsname.h>
 
@@ -68,20 +69,26 @@ static const char *host_variant(const char *machine)
 #endif
 }
 
-const struct oci_host_platform *oci_host_platform(void)
+static struct oci_host_platform host_platform = { "linux", "unknown", "" };
+
+static void find_host(void)
 {
-	/* every thread computes the same values, so a race writes what is there */
-	static struct oci_host_platform host;
 	struct utsname u;
 
-	if (!host.os && uname(&u) == 0) {
-		host.architecture = architecture_of(u.machine);
-		if (host.architecture == u.machine)
-			host.architecture = "unknown";
-		host.variant = host_variant(u.machine);
-		host.os = "linux";
-	}
-	return &host;
+	if (uname(&u) < 0)
+		return;
+	/* a machine that the table does not know gets no name of u's, which is on the stack */
+	if (architecture_of(u.machine) != u.machine)
+		host_platform.architecture = architecture_of(u.machine);
+	host_platform.variant = host_variant(u.machine);
+}
+
+const struct oci_host_platform *oci_host_platform(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, find_host);
+	return &host_platform;
 }
 
 int oci_platform_rank(const struct oci_platform *p, const struct oci_host_platform *host)

@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 
 enum { STATEMENTS_MAX = 64 };
 
@@ -28,7 +29,8 @@ struct store {
 	struct list leases;
 	/* trash.c */
 	pthread_cond_t trash_cond;
-	bool trash_running, trash_wanted, closing;
+	bool trash_running, trash_wanted;
+	atomic_bool closing; /* looked at without the lock too */
 	uint64_t trash_counter;
 };
 

@@ -2,7 +2,8 @@
  * The image room by itself, for its tests: no daemon, no gRPC.
  *
  *	caisson-image ROOT pull REF | import DIR|FILE [NAME] | list | inspect REF | rm REF |
- *	              lowers REF | usage | tag REF NEW
+ *	              lowers REF | usage | tag REF NEW | pulls REF REF… (at the same time) |
+ *	              cancel MILLISECONDS REF | churn REF (pull and remove against each other)
  *
  * Environment: INSECURE, CA_FILE, STALL (seconds), AUTH (user:password), PARALLEL,
  * LAYER_BYTES, KEEP_BLOBS. Prints what the tests look at, one thing a line.
@@ -11,6 +12,7 @@
 #include "store/store.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -33,6 +35,97 @@ static int pull(char **args, struct err *err)
 	if (r == 0)
 		puts(id);
 	return r;
+}
+
+struct one {
+	pthread_t thread;
+	const char *name;
+	struct image_cancel *cancel;
+	char *id;
+	int r;
+	struct err err;
+};
+
+static void *pull_one(void *user)
+{
+	struct one *o = user;
+
+	o->r = image_pull(table, &(struct image_pull){ .name = o->name, .cancel = o->cancel }, &o->id, &o->err);
+	return NULL;
+}
+
+static int pulls(char **args, struct err *err)
+{
+	struct one all[64] = { 0 };
+	size_t n = 0;
+	int r = 0;
+
+	for (; args[n] && n < ARRAY_LEN(all); n++) {
+		all[n].name = args[n];
+		assert(pthread_create(&all[n].thread, NULL, pull_one, &all[n]) == 0);
+	}
+	for (size_t i = 0; i < n; i++) {
+		pthread_join(all[i].thread, NULL);
+		if (all[i].r < 0) {
+			r = all[i].r;
+			*err = all[i].err;
+		} else {
+			puts(all[i].id);
+		}
+		free(all[i].id);
+	}
+	return r;
+}
+
+/* Prints how long the pull took to come back once it was cancelled. */
+static int cancel(char **args, struct err *err)
+{
+	struct one o = { .name = args[1], .cancel = image_cancel_new() };
+	int64_t at;
+
+	assert(pthread_create(&o.thread, NULL, pull_one, &o) == 0);
+	usleep((useconds_t)atoi(args[0]) * 1000);
+	at = time_now_mono();
+	image_cancel_fire(o.cancel);
+	pthread_join(o.thread, NULL);
+	printf("%" PRId64 "\n", (time_now_mono() - at) / NSEC_PER_MSEC);
+	image_cancel_free(o.cancel);
+	*err = o.err;
+	return o.r;
+}
+
+static void *churn_one(void *user)
+{
+	const char *name = user;
+
+	for (int i = 0; i < 20; i++) {
+		autofree char *id = NULL;
+		struct err err = ERR_INIT;
+		struct image *img;
+
+		if (image_pull(table, &(struct image_pull){ .name = name }, &id, &err) < 0) {
+			fprintf(stderr, "%s\n", err.text);
+			exit(1);
+		}
+		if (image_get(table, name, &img, &err) == 0)
+			image_unref(img);
+		if (image_remove(table, name, &err) < 0) {
+			fprintf(stderr, "%s\n", err.text);
+			exit(1);
+		}
+	}
+	return NULL;
+}
+
+static int churn(char **args, struct err *err)
+{
+	pthread_t threads[4];
+
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		assert(pthread_create(&threads[i], NULL, churn_one, args[0]) == 0);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		pthread_join(threads[i], NULL);
+	return 0;
 }
 
 static int import(char **args, struct err *err)
@@ -152,7 +245,8 @@ static const struct {
 } commands[] = {
 	{ "pull", 1, pull },   { "import", 1, import },	    { "list", 0, list },	 { "inspect", 1, inspect },
 	{ "lowers", 1, lowers }, { "snapshot", 2, snapshot }, { "unsnapshot", 1, unsnapshot }, { "rm", 1, rm },
-	{ "tag", 2, tag },     { "usage", 0, usage },
+	{ "tag", 2, tag },     { "usage", 0, usage },	    { "pulls", 1, pulls },	 { "cancel", 2, cancel },
+	{ "churn", 1, churn },
 };
 
 static int64_t number(const char *name)

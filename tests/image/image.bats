@@ -28,7 +28,7 @@ serve() {
 	"$HERE/registry.py" "$1" "$LOG" "${@:2}" >"$out" 2>&1 3>&- &
 	echo $! >"$out.pid"
 	mv "$out.pid" "$BATS_TEST_TMPDIR/pid.$!"
-	for _ in $(seq 100); do
+	for _ in $(seq 400); do
 		PORT=$(cat "$out")
 		[ -n "$PORT" ] && break
 		sleep 0.05
@@ -150,6 +150,35 @@ nothing_left() {
 	[ "$(cat "$LOG")" = "/v2/flat/manifests/t -" ]
 }
 
+@test "ten pulls at once cost one" {
+	serve "$MADE/nasty" --hold 0.2
+	[ "$(image pulls "$REG"/nasty:{t,t,t,t,t,t,t,t,t,t} | sort -u | wc -l)" = 1 ]
+	[ "$(grep -c manifests/t "$LOG")" = 1 ]
+	[ "$(grep -c blobs/ "$LOG")" = "$(sort -u "$LOG" | grep -c blobs/)" ]
+	image rm "$REG/nasty:t"
+	: >"$LOG"
+	# other names, the same layers
+	image pulls "$REG"/{a,b,c}/nasty:t
+	[ "$(grep blobs/ "$LOG" | sed 's/.*blobs//' | sort | uniq -d | grep -vc "$(jq -r .config.digest "$MADE/nasty/blobs/sha256/$(jq -r '.manifests[0].digest[7:]' "$MADE/nasty/index.json")")")" = 0 ]
+	[ "$(image list | wc -w)" = 8 ]
+}
+
+@test "pull and remove against each other leave one or nothing, never a part" {
+	serve "$MADE/nasty"
+	image churn "$REG/nasty:t"
+	image rm "$REG/nasty:t"
+	nothing_left
+}
+
+@test "a cancelled pull comes back at once and leaves nothing" {
+	serve "$MADE/flat" --hold 60
+	run image cancel 500 "$REG/flat:t"
+	[ "$status" -ne 0 ]
+	[[ $output == *"CANCELLED: pull $REG/flat:t: cancelled"* ]]
+	[ "${lines[-1]}" -lt 500 ]
+	nothing_left
+}
+
 @test "Basic: asked, given; without or with wrong credentials the answer says whose and why" {
 	serve "$MADE/flat" --basic me:secret
 	AUTH=me:secret image pull "$REG/flat:t"
@@ -240,6 +269,20 @@ nothing_left() {
 	LAYER_BYTES=1000000 run image pull "$REG/flat:t"
 	[[ $output == *"LIMIT: pull $REG/flat:t: layer sha256:"*"1000000 bytes"* ]]
 	nothing_left
+}
+
+@test "a full disk: the error says so, nothing is published, the space is free again" {
+	serve "$MADE/flat"
+	mkdir "$ROOT"
+	# a mount namespace of its own: the small file system goes with it
+	run unshare --mount --propagation private bash -c '
+		mount -t tmpfs -o size=2m,nr_inodes=5k tmpfs "$1"
+		"$2" "$1" pull "$3"
+		echo "left: $(ls "$1/layers") $("$2" "$1" list) $(df --output=used "$1" | tail -1)"
+	' full "$ROOT" "$CAISSON_IMAGE" "$REG/flat:t"
+	[[ $output == *"LIMIT: pull $REG/flat:t: layer sha256:"*"No space left on device"* ]]
+	[[ $output =~ left:\ 0\ +([0-9]+) ]]
+	[ "${BASH_REMATCH[1]}" -lt 500 ]
 }
 
 @test "import: a layout and its archive are the image that a pull gives" {
