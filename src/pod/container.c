@@ -196,22 +196,19 @@ static int target_pid(const struct pod_container *c, pid_t *ret, struct err *err
 {
 	const struct pod_namespaces *ns = &c->config->security.namespaces;
 	struct pod_manager *m = c->priv->m;
+	struct pod_process process = { 0 };
 	struct pod_container *t;
-	uint64_t ticks = 0;
-	pid_t pid = 0;
 
 	if (ns->pid != POD_NS_TARGET)
 		return 0;
 	pod_lock(m);
 	t = pod_container_find(m, ns->target_id, NULL);
-	if (t && t->pod == c->pod) {
-		pid = t->pid;
-		ticks = t->pid_ticks;
-	}
+	if (t && t->pod == c->pod)
+		process = (struct pod_process){ t->pid, t->pid_ticks };
 	pod_unlock(m);
-	if (!t || pod_process_alive(pid, ticks) != 1)
+	if (!pod_process_alive(process))
 		return err_set(err, ERR_INVALID, "target_id %s: no running container of this pod", ns->target_id);
-	*ret = pid;
+	*ret = process.pid;
 	return 0;
 }
 
@@ -234,6 +231,7 @@ static int build_spec(struct pod_container *c, const struct image *img, const st
 {
 	struct pod_manager *m = c->priv->m;
 	struct pod_sandbox *p = c->pod;
+	struct pod_process pause;
 	char hostname[256];
 	struct pod_spec spec = {
 		.host = &m->host, .pod = p->config, .config = c->config, .image = &img->config.config,
@@ -248,11 +246,9 @@ static int build_spec(struct pod_container *c, const struct image *img, const st
 		r = target_pid(c, &spec.target_pid, err);
 	if (r < 0)
 		return r;
-	pod_lock(m);
-	spec.pause_pid = p->pid;
-	r = p->pid ? 0 : -ESRCH;
-	pod_unlock(m);
-	if (r < 0 || pod_process_alive(p->pid, p->pid_ticks) != 1)
+	pause = pod_sandbox_process(p);
+	spec.pause_pid = pause.pid;
+	if (!pod_process_alive(pause))
 		return err_set(err, ERR_STATE, "pod %s: its pause process is gone", p->id);
 	r = sys_mkdir_p(spec.rootfs, 0711);
 	return r < 0 ? err_sys(err, r, "make %s", spec.rootfs) : write_bundle(c, &spec, a, err);

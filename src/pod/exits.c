@@ -15,15 +15,12 @@ struct watch_user {
 	char id[ID_LEN + 1];
 };
 
-int pod_process_alive(pid_t pid, uint64_t ticks)
+bool pod_process_alive(struct pod_process process)
 {
 	autofd int fd = -EBADF;
 
-	if (pid <= 0)
-		return 0;
-	if (sys_pidfd_open_verified(pid, ticks, &fd) < 0)
-		return 0;
-	return sys_pidfd_exited(fd) == 1 ? 0 : 1;
+	return process.pid > 0 && sys_pidfd_open_verified(process.pid, process.ticks, &fd) == 0 &&
+	       sys_pidfd_exited(fd) != 1;
 }
 
 bool pod_container_set_exited(struct pod_container *c, int code, int64_t at, bool oom, const char *reason,
@@ -50,9 +47,9 @@ int pod_container_reconcile(struct pod_container *c, bool shim_alive, struct err
 	struct shim_exit e = { 0 };
 	bool changed = false, known, alive;
 
+	alive = str_eq(c->priv->boot_id, sys_boot_id()) && pod_process_alive(pod_container_process(c));
 	known = shim_exit_read(c->dir, &a, &e, NULL) == 0;
 	pod_lock(m);
-	alive = str_eq(c->priv->boot_id, sys_boot_id()) && pod_process_alive(c->pid, c->pid_ticks) == 1;
 	if (known)
 		changed = pod_container_set_exited(c, e.code, e.exited_at, e.oom_killed, NULL, NULL);
 	else if (!alive && !shim_alive && c->state == POD_RUNNING)
@@ -161,7 +158,7 @@ static int shim_lost_op(struct pod_op *op, struct err *err)
 		struct err ignored = ERR_INIT;
 		bool changed = false;
 
-		if (pod_container_reconcile(c, true, &ignored) == 0 && c->state == POD_RUNNING) {
+		if (pod_container_reconcile(c, true, &ignored) == 0 && pod_container_in(c, POD_RUNNING)) {
 			pod_container_kill(c, &ignored);
 			pod_lock(m);
 			changed = pod_container_set_exited(c, 137, 0, false, "Error",

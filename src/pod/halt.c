@@ -33,6 +33,7 @@ int pod_container_kill(struct pod_container *c, struct err *err)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	char *address = shim_address(c, &a);
+	struct pod_process process = pod_container_process(c);
 	autofd int fd = -EBADF;
 	int r = -ENOENT;
 
@@ -43,7 +44,7 @@ int pod_container_kill(struct pod_container *c, struct err *err)
 	if (r == 0)
 		return 0;
 	err_clear(err);
-	if (c->pid && sys_pidfd_open_verified(c->pid, c->pid_ticks, &fd) == 0)
+	if (process.pid && sys_pidfd_open_verified(process.pid, process.ticks, &fd) == 0)
 		sys_pidfd_signal(fd, SIGKILL);
 	return c->cgroup_path ? pod_cgroup_destroy(c->cgroup_path, err) : 0;
 }
@@ -73,6 +74,7 @@ static int await(struct pod_container *c, const int64_t *deadline)
 int pod_container_await(struct pod_container *c, int64_t deadline, struct err *err)
 {
 	struct pod_manager *m = c->priv->m;
+	struct pod_process process;
 	int r = await(c, &deadline);
 
 	if (r == 0)
@@ -81,10 +83,11 @@ int pod_container_await(struct pod_container *c, int64_t deadline, struct err *e
 		return err_set(err, ERR_CANCELLED, "the daemon is stopping");
 	/* nobody announced it: what does the kernel say? */
 	r = pod_container_reconcile(c, true, err);
-	if (r < 0 || c->state != POD_RUNNING)
+	if (r < 0 || !pod_container_in(c, POD_RUNNING))
 		return r;
-	if (pod_process_alive(c->pid, c->pid_ticks) == 1)
-		return err_set(err, ERR_TIMEOUT, "process %d does not end, not even by SIGKILL", (int)c->pid);
+	process = pod_container_process(c);
+	if (pod_process_alive(process))
+		return err_set(err, ERR_TIMEOUT, "process %d does not end, not even by SIGKILL", (int)process.pid);
 	pod_lock(m);
 	pod_container_set_exited(c, 137, 0, false, "Error", "killed; the monitor did not tell how it ended");
 	pod_unlock(m);
@@ -98,7 +101,7 @@ int pod_container_halt(struct pod_op *op, struct pod_container *c, int sig, stru
 	char *address;
 	int r;
 
-	if (c->state != POD_RUNNING)
+	if (!pod_container_in(c, POD_RUNNING))
 		return 0;
 	if (sig != SIGKILL) {
 		pod_op_stage_anyway(op, "waiting for the container to end by itself");

@@ -114,6 +114,15 @@ void pod_container_unref(struct pod_container *c);
 char *pod_sandbox_key(const struct pod_config *config, struct arena *a);
 char *pod_container_key(const char *pod_id, const struct pod_container_config *config, struct arena *a);
 
+/* One look, taking the lock: what they are the moment after may be something else. */
+struct pod_process {
+	pid_t pid; /* 0: none */
+	uint64_t ticks;
+};
+struct pod_process pod_sandbox_process(struct pod_sandbox *p); /* pause */
+struct pod_process pod_container_process(struct pod_container *c);
+bool pod_container_in(struct pod_container *c, enum pod_container_state state);
+
 /* Wakes who waits for a change; under the lock. */
 void pod_changed(struct pod_manager *m);
 
@@ -265,8 +274,8 @@ bool pod_container_set_exited(struct pod_container *c, int code, int64_t at, boo
 /* What the exit record and the kernel say, without the shim: sets EXITED if so, and commits. */
 int pod_container_reconcile(struct pod_container *c, bool shim_alive, struct err *err);
 
-/* 1 when that very process still exists. */
-int pod_process_alive(pid_t pid, uint64_t ticks);
+/* That very process still exists. */
+bool pod_process_alive(struct pod_process process);
 
 /* ---- recover.c ---- */
 

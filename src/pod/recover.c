@@ -269,19 +269,22 @@ static void settle_container(struct pod_container *c, bool this_boot)
 static void settle_pod(struct pod_sandbox *p)
 {
 	struct pod_manager *m = p->priv->m;
-	bool this_boot = str_eq(p->priv->boot_id, sys_boot_id());
+	bool this_boot = str_eq(p->priv->boot_id, sys_boot_id()), pause_alive;
+	struct shim_process shim = { 0 };
 	const char *why = NULL;
 
 	if (p->priv->torn_down)
 		return;
+	if (!this_boot || shim_find(p->dir, &shim, NULL) < 0)
+		shim.pid = 0;
+	pause_alive = this_boot && pod_process_alive(pod_sandbox_process(p));
 	pod_lock(m);
-	if (!this_boot || shim_find(p->dir, &p->priv->shim, NULL) < 0)
-		p->priv->shim = (struct shim_process){ 0 };
+	p->priv->shim = shim;
 	if (!this_boot)
 		why = "the node was restarted";
 	else if (!p->priv->shim.pid)
 		why = "the pod's monitor (caisson-shim) died";
-	else if (pod_process_alive(p->pid, p->pid_ticks) != 1)
+	else if (!pause_alive)
 		why = "the pause process ended";
 	if (why && p->state == POD_READY) {
 		p->state = POD_NOT_READY;

@@ -212,6 +212,36 @@ void pod_container_say(struct pod_container *c, const char *reason, const char *
 	c->message = arena_strdup(&c->priv->arena, message ? message : "");
 }
 
+struct pod_process pod_sandbox_process(struct pod_sandbox *p)
+{
+	struct pod_process process;
+
+	pod_lock(p->priv->m);
+	process = (struct pod_process){ p->pid, p->pid_ticks };
+	pod_unlock(p->priv->m);
+	return process;
+}
+
+struct pod_process pod_container_process(struct pod_container *c)
+{
+	struct pod_process process;
+
+	pod_lock(c->priv->m);
+	process = (struct pod_process){ c->pid, c->pid_ticks };
+	pod_unlock(c->priv->m);
+	return process;
+}
+
+bool pod_container_in(struct pod_container *c, enum pod_container_state state)
+{
+	bool yes;
+
+	pod_lock(c->priv->m);
+	yes = c->state == state;
+	pod_unlock(c->priv->m);
+	return yes;
+}
+
 /* One match by exact id or unique prefix; 2 when ambiguous. */
 static int match(const struct map *all, const char *what, void **ret)
 {

@@ -21,12 +21,12 @@ static void keep_first(int *first, struct err *first_err, int r, const struct er
 }
 
 /* Waits for the end of a process that is not our child. */
-static bool process_gone(pid_t pid, uint64_t ticks, int64_t deadline)
+static bool process_gone(struct pod_process process, int64_t deadline)
 {
 	autofd int fd = -EBADF;
 	struct pollfd pfd;
 
-	if (!pid || sys_pidfd_open_verified(pid, ticks, &fd) < 0)
+	if (!process.pid || sys_pidfd_open_verified(process.pid, process.ticks, &fd) < 0)
 		return true;
 	pfd = (struct pollfd){ .fd = fd, .events = POLLIN };
 	while (poll(&pfd, 1, time_poll_ms(deadline)) < 0 && errno == EINTR)
@@ -34,11 +34,11 @@ static bool process_gone(pid_t pid, uint64_t ticks, int64_t deadline)
 	return sys_pidfd_exited(fd) == 1;
 }
 
-static void process_kill(pid_t pid, uint64_t ticks)
+static void process_kill(struct pod_process process)
 {
 	autofd int fd = -EBADF;
 
-	if (pid && sys_pidfd_open_verified(pid, ticks, &fd) == 0)
+	if (process.pid && sys_pidfd_open_verified(process.pid, process.ticks, &fd) == 0)
 		sys_pidfd_signal(fd, SIGKILL);
 }
 
@@ -51,7 +51,7 @@ static int end_pause_by_shim(struct pod_sandbox *p, const struct shim_process *s
 	if (r < 0 && err->kind != ERR_NOT_FOUND && err->kind != ERR_STATE)
 		return r;
 	err_clear(err);
-	if (!process_gone(p->pid, p->pid_ticks, deadline))
+	if (!process_gone(pod_sandbox_process(p), deadline))
 		return err_set(err, ERR_TIMEOUT, "the pause process does not end");
 	r = shim_task_delete(shim->address, p->id, "", deadline, err);
 	if (r < 0 && err->kind != ERR_NOT_FOUND)
@@ -68,6 +68,7 @@ static int end_pause(void *user, struct err *err)
 	autofree char *bundle = mem_printf("%s/pause", p->dir);
 	autofree char *record = mem_printf("%s/%s", m->runtime_root, p->id);
 	autofree char *cgroup = mem_printf("%s/%s", p->cgroup_path ? p->cgroup_path : "", p->id);
+	struct pod_process pause = pod_sandbox_process(p), monitor;
 	struct shim_process shim;
 	struct shim_launch launch;
 	struct err ignored = ERR_INIT;
@@ -80,18 +81,17 @@ static int end_pause(void *user, struct err *err)
 	pod_unlock(m);
 	if (!shim.pid && shim_find(p->dir, &shim, NULL) < 0)
 		shim.pid = 0;
-	if (shim.pid) {
-		if (end_pause_by_shim(p, &shim, &ignored) < 0 ||
-		    !process_gone(shim.pid, shim.start_ticks, time_now_mono() + 5 * NSEC_PER_SEC))
-			process_kill(shim.pid, shim.start_ticks);
-	}
-	if (pod_process_alive(p->pid, p->pid_ticks) == 1 || access(record, F_OK) == 0) {
+	monitor = (struct pod_process){ shim.pid, shim.start_ticks };
+	if (shim.pid && (end_pause_by_shim(p, &shim, &ignored) < 0 ||
+			 !process_gone(monitor, time_now_mono() + 5 * NSEC_PER_SEC)))
+		process_kill(monitor);
+	if (pod_process_alive(pause) || access(record, F_OK) == 0) {
 		pod_shim_launch(p, &launch);
 		launch.bundle = bundle;
 		r = shim_cleanup(&launch, p->id, m->runtime_root, time_now_mono() + POD_CLEANUP_TIME, err);
-		process_kill(p->pid, p->pid_ticks);
-		if (!process_gone(p->pid, p->pid_ticks, time_now_mono() + POD_KILL_TIME))
-			return err_set(err, ERR_TIMEOUT, "the pause process %d does not end", (int)p->pid);
+		process_kill(pause);
+		if (!process_gone(pause, time_now_mono() + POD_KILL_TIME))
+			return err_set(err, ERR_TIMEOUT, "the pause process %d does not end", (int)pause.pid);
 	}
 	if (p->cgroup_path && r == 0)
 		r = pod_cgroup_destroy(cgroup, err);
@@ -176,11 +176,11 @@ static int stop_containers(struct pod_op *op, struct pod_container **all, size_t
 	for (size_t i = 0; i < n; i++) {
 		struct err ignored = ERR_INIT;
 
-		if (all[i]->state == POD_RUNNING)
+		if (pod_container_in(all[i], POD_RUNNING))
 			pod_container_kill(all[i], &ignored);
 	}
 	for (size_t i = 0; i < n; i++) {
-		int r = all[i]->state == POD_RUNNING ? pod_container_halt(op, all[i], SIGKILL, &e) : 0;
+		int r = pod_container_halt(op, all[i], SIGKILL, &e);
 
 		if (r == 0)
 			r = pod_container_task_delete(all[i], &e);
