@@ -36,6 +36,11 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+	/* as the manager's end does: the last worker may still be on its way out */
+	pod_lock(&f->m);
+	while (f->m.n_working)
+		pthread_cond_wait(&f->m.changed, &f->m.lock);
+	pod_unlock(&f->m);
 	event_loop_free(f->m.loop);
 	map_done(&f->m.pods);
 	map_done(&f->m.pod_keys);
