@@ -7,7 +7,11 @@
 #include "cri/samples.h"
 #include "image/image.h"
 
+#include <malloc.h>
 #include <stdio.h>
+
+/* so long after the last change nobody is waiting for an answer, most likely */
+#define TRIM_AFTER (2 * NSEC_PER_SEC)
 
 static void on_cancel(void *user);
 
@@ -29,7 +33,15 @@ static void end(struct cri_call *c, int code, const char *text)
 	image_cancel_free(c->cancel);
 	arena_done(&c->arena);
 	cri->open_calls--;
+	/* what operations leave free in the heap goes back to the kernel, but not between two of them */
+	if (answer.changes)
+		event_timer_set(cri->trim, time_now_mono() + TRIM_AFTER);
 	free(c);
+}
+
+static void on_trim(void *user)
+{
+	malloc_trim(0);
 }
 
 static void fail(struct cri_call *c, const struct err *err)
@@ -180,10 +192,15 @@ static struct grpc_method *make_methods(const struct cri_method *rows, size_t n)
 	return methods;
 }
 
-void cri_new(const struct cri_settings *settings, struct cri **ret)
+int cri_new(const struct cri_settings *settings, struct cri **ret)
 {
 	struct cri *cri = mem_new(1, sizeof(*cri));
+	int r = event_timer_new(settings->loop, INT64_MAX, on_trim, cri, &cri->trim);
 
+	if (r < 0) {
+		free(cri);
+		return r;
+	}
 	cri->settings = *settings;
 	cri->samples = cri_samples_new();
 	for (size_t i = 0; i < CRI_SERVICES; i++) {
@@ -193,6 +210,7 @@ void cri_new(const struct cri_settings *settings, struct cri **ret)
 		cri->services[i] = (struct grpc_service){ s->name, cri->methods[i], s->n_methods, cri };
 	}
 	*ret = cri;
+	return 0;
 }
 
 void cri_free(struct cri *cri)
@@ -200,6 +218,7 @@ void cri_free(struct cri *cri)
 	if (!cri)
 		return;
 	assert(!cri->open_calls);
+	event_timer_free(cri->trim);
 	cri_samples_free(cri->samples);
 	for (size_t i = 0; i < CRI_SERVICES; i++)
 		free(cri->methods[i]);

@@ -51,6 +51,7 @@ struct cri {
 	struct grpc_service services[CRI_SERVICES];
 	struct cri_samples *samples; /* stats.c */
 	size_t open_calls;
+	struct event_timer *trim;
 };
 
 struct cri_call {

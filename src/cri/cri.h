@@ -59,8 +59,8 @@ struct cri_settings {
 	void *user;
 };
 
-/* Strings are borrowed for the life of the service. */
-void cri_new(const struct cri_settings *settings, struct cri **ret);
+/* Strings are borrowed for the life of the service. 0 or -errno. */
+int cri_new(const struct cri_settings *settings, struct cri **ret);
 /* No call may be open. */
 void cri_free(struct cri *cri);
 

@@ -150,7 +150,9 @@ static int serve(struct daemon *d, struct err *err)
 	size_t n;
 	int r;
 
-	cri_new(&settings, &d->cri);
+	r = cri_new(&settings, &d->cri);
+	if (r < 0)
+		return err_sys(err, r, "timers");
 	cri_services(d->cri, &services, &n);
 	r = rpc_listen(d->config.address, 0600, &d->listen_fd, err);
 	if (r < 0)
