@@ -80,8 +80,7 @@ limits() {
 	only_ours "the default of runc has no path here"
 	spec '.process.args=["sleep","100"] | .linux.cgroupsPath="rel'$$'"'
 	start_c1
-	d=$(awk -F: '/pids/ {print $3}' /proc/$PID/cgroup)
-	[[ "$d" == *"rel$$" ]]
+	grep -q "rel$$\$" /proc/$PID/cgroup
 	rt delete -f c1
 	[ -z "$(find /sys/fs/cgroup -name "rel$$" -type d)" ]
 }
@@ -89,7 +88,6 @@ limits() {
 @test "an exec is in the container's cgroup, or in one of its own below" {
 	spec '.process.args=["sleep","100"]'
 	start_c1
-	rt exec c1 cat /proc/self/cgroup | grep pids | grep -q ':/' 
 	rt exec -d --pid-file "$T/epid" c1 sleep 100 >/dev/null 2>&1 </dev/null
 	grep -q "$CG/c1" "/proc/$(cat "$T/epid")/cgroup"
 	only_ours "runc 1.1 has --cgroup for v2"
