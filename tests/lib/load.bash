@@ -35,7 +35,9 @@ unset part
 
 # eventually SECONDS COMMAND…: tries until it succeeds; shows its last output when it does not.
 eventually() {
-	local until=$((SECONDS + $1)) out
+	local until out
+	# an emulated processor takes its time
+	until=$((SECONDS + $1 * (${CAISSON_VM:-0} ? 6 : 1)))
 	shift
 	while ! out=$("$@" 2>&1); do
 		if [ $SECONDS -ge $until ]; then

@@ -26,7 +26,10 @@ in_node() {
 	nsenter --net="$NODE" "$@"
 }
 
-# fetch URL [curl options]: a page, from the node.
+# fetch [-o FILE] URL: a page, from the node. With busybox, which is where curl is not.
 fetch() {
-	in_node curl -sS --noproxy '*' --max-time 5 "$@"
+	local to=-
+	[ "$1" != -o ] || { to=$2; shift 2; }
+	# (its own -T crashes in Debian 12)
+	in_node timeout 5 busybox wget -q -O "$to" "$1"
 }

@@ -25,7 +25,8 @@ registry_start() {
 }
 
 registry_answers() {
-	in_node curl -s -o /dev/null "http://127.0.0.1:$1/v2/"
+	# also one that wants to know who asks is there
+	in_node busybox nc -w 2 127.0.0.1 "$1" </dev/null
 }
 
 registry_stop() {
@@ -36,27 +37,21 @@ registry_stop() {
 	rm -f "$WORK/registry.$port.pid"
 }
 
+registry_get() { # HEADERS-FILE PATH
+	in_node busybox wget -q -S -O - "http://$REGISTRY/v2/$2" 2>"$1" \
+		--header 'Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json'
+}
+
 registry_digest() {
-	local name=${1%:*} tag=${1##*:}
-	in_node curl -sSf -o /dev/null -D - "http://$REGISTRY/v2/$name/manifests/$tag" \
-		-H 'Accept: application/vnd.oci.image.manifest.v1+json' \
-		-H 'Accept: application/vnd.oci.image.index.v1+json' \
-		-H 'Accept: application/vnd.docker.distribution.manifest.v2+json' \
-		-H 'Accept: application/vnd.docker.distribution.manifest.list.v2+json' |
-		tr -d '\r' | sed -n 's/^[Dd]ocker-[Cc]ontent-[Dd]igest: //p'
+	registry_get "$WORK/headers" "${1%:*}/manifests/${1##*:}" >/dev/null || return 1
+	tr -d '\r' <"$WORK/headers" | sed -n 's/^ *[Dd]ocker-[Cc]ontent-[Dd]igest: //p'
 }
 
 registry_manifest() { # NAME:TAG or NAME@DIGEST
-	local name tag
 	case $1 in
-	*@*) name=${1%@*} tag=${1#*@} ;;
-	*) name=${1%:*} tag=${1##*:} ;;
+	*@*) registry_get /dev/null "${1%@*}/manifests/${1#*@}" ;;
+	*) registry_get /dev/null "${1%:*}/manifests/${1##*:}" ;;
 	esac
-	in_node curl -sSf "http://$REGISTRY/v2/$name/manifests/$tag" \
-		-H 'Accept: application/vnd.oci.image.manifest.v1+json' \
-		-H 'Accept: application/vnd.oci.image.index.v1+json' \
-		-H 'Accept: application/vnd.docker.distribution.manifest.v2+json' \
-		-H 'Accept: application/vnd.docker.distribution.manifest.list.v2+json'
 }
 
 registry_blob() {
