@@ -80,7 +80,7 @@ plugin() { # NAME SCRIPT: in $WORK/plugins
 use_plugins() { # a daemon that looks there first
 	only_ours
 	daemon_stop
-	sed -i "s#bin_dirs: .*#bin_dirs: [$WORK/plugins, /usr/lib/cni]#" "$WORK/config.yaml"
+	sed -i "s#bin_dirs: .*#bin_dirs: [$WORK/plugins, /usr/lib/cni]#; s#timeout: .*#timeout: 8s#" "$WORK/config.yaml"
 	daemon_run
 	need_image nginx:1
 	need_image busybox:1
@@ -105,11 +105,12 @@ echo "{\"cniVersion\":\"1.0.0\",\"code\":11,\"msg\":\"no luck today\",\"details\
 @test "a plugin that hangs delays its own pod and no other" {
 	use_plugins
 	plugin stuck '[ "$CNI_COMMAND" = ADD ] || exit 0
+touch '"$WORK"'/stuck.began
 exec sleep 1000'
 	echo '{"cniVersion":"1.0.0","name":"stuck","plugins":[{"type":"stuck"}]}' >"$WORK/net.d/00-stuck.conflist"
 	(run_pod stuck >"$WORK/stuck.out" 2>&1 3>&- || true) &
 	waiting=$!
-	eventually 5 pgrep -f "CNI-never|^sleep 1000" >/dev/null
+	eventually 5 test -e "$WORK/stuck.began"
 	started=$(date +%s%N)
 	cri info >/dev/null && cri pods >/dev/null && cri ps >/dev/null
 	[ $((($(date +%s%N) - started) / 1000000)) -lt 2000 ]
@@ -120,6 +121,30 @@ exec sleep 1000'
 	has "$(cat "$WORK/stuck.out")" stuck
 	same "$(cri pods -q | wc -l)" 1
 	same "$(cri pods -q --name quick | wc -l)" 1
+}
+
+@test "a daemon killed while a plugin runs: the next one undoes what was begun" {
+	use_plugins
+	plugin slow '[ "$CNI_COMMAND" = ADD ] || exit 0
+echo $$ >'"$WORK"'/slow.began
+exec sleep 1000'
+	rm -f "$WORK/slow.began"
+	echo '{"cniVersion":"1.0.0","name":"slow","plugins":[{"type":"bridge","bridge":"caisson0","isGateway":true,"ipMasq":true,
+		"ipam":{"type":"host-local","dataDir":"'"$ROOT"'/cni","ranges":[[{"subnet":"10.88.0.0/16"}]]}},{"type":"slow"}]}' \
+		>"$WORK/net.d/00-slow.conflist"
+	(run_pod doomed >/dev/null 2>&1 3>&- || true) &
+	waiting=$!
+	eventually 10 test -s "$WORK/slow.began"
+	same "$(leases)" 1
+	daemon_kill
+	wait $waiting
+	daemon_run
+	no_lease() { [ "$(leases)" -eq 0 ]; }
+	eventually 10 no_lease
+	[ -z "$(cri pods -q)" ]
+	lacks "$(in_node ip -o link)" veth
+	# a plugin of a daemon that died has nobody to end it; here it is ours to do
+	kill "$(cat "$WORK/slow.began")" 2>/dev/null || true
 }
 
 @test "DEL uses the configuration of its ADD, though the files changed and the daemon died" {
