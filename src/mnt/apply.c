@@ -135,12 +135,24 @@ int mnt_enter(struct mnt_plan *plan, struct err *err)
 static int apply_fs(struct mnt_plan *plan, struct mnt_entry *e, int target, struct err *err)
 {
 	const struct mnt_options *o = &e->options;
+	uint64_t attrs = o->set | o->rec_set;
 	int fd = -EBADF, r;
 
 	r = mnt_fs_make(e->type, e->source, o->data, o->n_data,
-			e->pseudo || str_eq(e->type, "mqueue") ? NULL : plan->label, o->set | o->rec_set, &fd, err);
-	if (r < 0)
+			e->pseudo || str_eq(e->type, "mqueue") ? NULL : plan->label,
+			o->copy_up ? attrs & ~(uint64_t)MOUNT_ATTR_RDONLY : attrs, &fd, err);
+	if (r == 0 && o->copy_up)
+		r = mnt_copy_up(target, fd, err);
+	if (r == 0 && o->copy_up && attrs & MOUNT_ATTR_RDONLY) {
+		r = sys_mount_setattr(fd, 0, MOUNT_ATTR_RDONLY, 0, 0, -EBADF);
+		if (r < 0)
+			err_sys(err, r, "make it read-only");
+	}
+	if (r < 0) {
+		if (fd >= 0)
+			close(fd);
 		return r;
+	}
 	if (o->propagation) {
 		r = sys_mount_setattr(fd, 0, 0, 0, o->propagation, -EBADF);
 		if (r < 0) {

@@ -10,6 +10,9 @@ int mnt_target_open(struct mnt_plan *plan, const struct mnt_entry *e, int *ret_f
 int mnt_fs_make(const char *type, const char *source, const char *const *data, size_t n, const char *label,
 		uint64_t attrs, int *ret_fd, struct err *err);
 
+/* Copies what the directory target holds into a new mount, which is not attached yet. */
+int mnt_copy_up(int target, int mount, struct err *err);
+
 int mnt_apply_cgroup(struct mnt_plan *plan, struct mnt_entry *e, int target, struct err *err);
 
 /* Where a mount is looked up relative to: a mount of proc or sysfs kept open, if path lies

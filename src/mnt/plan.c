@@ -134,8 +134,6 @@ static int add(struct mnt_plan *plan, const struct mnt_spec *spec, const char *b
 	}
 	if (o->copy_up && !str_eq(e.type, "tmpfs"))
 		return err_set(err, ERR_INVALID, "tmpcopyup is for tmpfs");
-	if (o->copy_up)
-		return err_set(err, ERR_UNSUPPORTED, "tmpcopyup is not supported yet");
 	if (spec->n_uids || spec->n_gids) {
 		if (!spec->n_uids || !spec->n_gids)
 			return err_set(err, ERR_INVALID, "uidMappings and gidMappings go together");

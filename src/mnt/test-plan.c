@@ -82,6 +82,7 @@ static void test_mounts_are_checked_before_anything_is_done(void **state)
 		{ "/proc", "tmpfs", "", "", "inside /proc" },
 		{ "/data", "ext4", "/dev/x", "idmap", "only bind mounts" },
 		{ "/data", "ext4", "/dev/x", "tmpcopyup", "is for tmpfs" },
+		{ "/data", "tmpfs", "", "tmpcopyup", NULL },
 		{ "/data", "tmpfs", "", "=x", "no name" },
 	};
 

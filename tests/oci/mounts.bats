@@ -16,7 +16,6 @@ mi() { awk -v m="$1" '$5==m' "/proc/$PID/mountinfo" | tail -n1; }
 		{destination:"/e/file",type:"bind",source:($t+"/v/f"),options:["bind","ro","nodev","noexec"]}]'
 	if [ -z "$OURS" ]; then spec '.mounts |= map(select(.destination != "/d"))'; fi
 	start_c1
-	umount "$T/v/sub"
 	[ "$(rt exec c1 cat /a/b/sub/g)" = deep ]
 	run rt exec c1 touch /a/b/x
 	[[ "$output" == *"Read-only"* ]]
@@ -32,6 +31,8 @@ mi() { awk -v m="$1" '$5==m' "/proc/$PID/mountinfo" | tail -n1; }
 		[[ "$output" == *"Read-only"* ]]
 		[[ "$(mi /d/sub)" == *" ro,"* ]]
 	fi
+	rt delete -f c1
+	umount "$T/v/sub"
 }
 
 @test "a missing source is named" {
@@ -53,6 +54,19 @@ mi() { awk -v m="$1" '$5==m' "/proc/$PID/mountinfo" | tail -n1; }
 	[ "$status" = 1 ]
 	only_ours "runc says only: invalid argument"
 	[[ "$stderr" == *"mount /t"*"nonsense"* ]]
+}
+
+@test "tmpcopyup: a tmpfs begins with what it covers" {
+	mkdir -p "$B/rootfs/data/sub"
+	echo one >"$B/rootfs/data/f"; chmod 644 "$B/rootfs/data/f"; chown 7:8 "$B/rootfs/data/f"
+	ln -s f "$B/rootfs/data/link"; echo two >"$B/rootfs/data/sub/g"; chmod 705 "$B/rootfs/data/sub"
+	spec '.process.args=["sleep","100"] | .mounts += [{destination:"/data",type:"tmpfs",source:"t",options:["tmpcopyup"]}]'
+	start_c1
+	[ "$(rt exec c1 cat /data/link /data/sub/g | tr '\n' ' ')" = "one two " ]
+	[ "$(rt exec c1 stat -c '%a %u:%g' /data/f)" = "644 7:8" ]
+	[ "$(rt exec c1 stat -c %a /data/sub)" = 705 ]
+	rt exec c1 touch /data/new
+	[ ! -e "$B/rootfs/data/new" ]
 }
 
 @test "masked and read-only paths" {
