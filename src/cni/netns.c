@@ -16,7 +16,9 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <netinet/in.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -242,5 +244,48 @@ int cni_netns_stats(int netns_fd, const char *ifname, struct cni_interface_stats
 		.tx_errors = w.link.stats.tx_errors,
 		.tx_dropped = w.link.stats.tx_dropped,
 	};
+	return 0;
+}
+
+struct dial {
+	uint16_t port;
+	struct timeval timeout;
+	int fd;
+};
+
+static int dial_one(struct dial *d, const struct sockaddr *to, socklen_t len)
+{
+	autofd int fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	/* connect(2) gives up after the time for sending: socket(7) */
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &d->timeout, sizeof(d->timeout)) < 0 ||
+	    connect(fd, to, len) < 0)
+		return errno == EINPROGRESS ? -ETIMEDOUT : -errno;
+	d->fd = take_fd(&fd);
+	return 0;
+}
+
+static int dial_here(void *user)
+{
+	struct dial *d = user;
+	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(d->port),
+				  .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(d->port),
+				   .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	int r = dial_one(d, (struct sockaddr *)&v4, sizeof(v4));
+
+	/* the first error is the one that people expect to read */
+	return r < 0 && dial_one(d, (struct sockaddr *)&v6, sizeof(v6)) == 0 ? 0 : r;
+}
+
+int cni_netns_connect(int netns_fd, uint16_t port, int64_t timeout, int *ret_fd, struct err *err)
+{
+	struct dial d = { port, { timeout / NSEC_PER_SEC, timeout % NSEC_PER_SEC / 1000 }, -EBADF };
+	/* a negative descriptor means a new namespace to inside() */
+	int r = netns_fd < 0 ? dial_here(&d) : inside(netns_fd, dial_here, &d);
+
+	if (r < 0)
+		return err_sysk(err, r == -ETIMEDOUT ? ERR_TIMEOUT : ERR_UNAVAILABLE, r, "connect to localhost:%u", port);
+	*ret_fd = d.fd;
 	return 0;
 }

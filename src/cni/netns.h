@@ -43,3 +43,10 @@ struct cni_interface_stats {
 
 /* Counters of one interface in the namespace: NOT_FOUND when there is none of that name. */
 int cni_netns_stats(int netns_fd, const char *ifname, struct cni_interface_stats *ret, struct err *err);
+
+/*
+ * A TCP connection to that port of the loopback address (IPv4, else IPv6) in the namespace, or with a
+ * negative netns_fd in the caller's own. Blocks at most `timeout` ns for each address. UNAVAILABLE: nobody
+ * listens there.
+ */
+int cni_netns_connect(int netns_fd, uint16_t port, int64_t timeout, int *ret_fd, struct err *err);

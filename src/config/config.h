@@ -50,6 +50,11 @@ struct config_pods {
 	char *seccomp_profile_root;
 };
 
+struct config_streaming {
+	char *address;         /* IPv4 or IPv6; whoever gets a URL must be able to reach it */
+	uint32_t port;         /* 0: any free one */
+};
+
 struct config {
 	char *root, *state;
 	char *address;         /* "": caisson.sock in the state directory, wherever that ends up to be */
@@ -58,6 +63,7 @@ struct config {
 	struct config_cni cni;
 	struct config_images images;
 	struct config_pods pods;
+	struct config_streaming streaming;
 };
 
 /* `name` is what errors call the text. len 0: the defaults alone. */

@@ -115,6 +115,12 @@ static int parse_scalar(const struct config_key *key, const char *s, struct aren
 			return -EINVAL;
 		*(uint32_t *)at = count;
 		return 0;
+	case CONFIG_PORT:
+		*ret_expected = "a number from 0 to 65535";
+		if (str_to_u32(s, 10, &count) < 0 || count > 65535)
+			return -EINVAL;
+		*(uint32_t *)at = count;
+		return 0;
 	case CONFIG_DURATION:
 		*ret_expected = "a duration such as 500ms, 30s or 2m";
 		return parse_duration(s, at);

@@ -39,6 +39,12 @@ static const struct config_key pods_keys[] = {
 };
 static const struct config_section pods = SECTION(struct config_pods, pods_keys);
 
+static const struct config_key streaming_keys[] = {
+	KEY(struct config_streaming, address, STR, "127.0.0.1"),
+	KEY(struct config_streaming, port, PORT, "0"),
+};
+static const struct config_section streaming = SECTION(struct config_streaming, streaming_keys);
+
 /* in the order of enum log_level */
 static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
 
@@ -53,6 +59,8 @@ static const struct config_key top_keys[] = {
 	{ .name = "cni", .kind = CONFIG_SECTION, .offset = offsetof(struct config, cni), .section = &cni },
 	{ .name = "images", .kind = CONFIG_SECTION, .offset = offsetof(struct config, images), .section = &images },
 	{ .name = "pods", .kind = CONFIG_SECTION, .offset = offsetof(struct config, pods), .section = &pods },
+	{ .name = "streaming", .kind = CONFIG_SECTION, .offset = offsetof(struct config, streaming),
+	  .section = &streaming },
 };
 
 const struct config_section config_schema = SECTION(struct config, top_keys);

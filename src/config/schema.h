@@ -10,6 +10,7 @@ enum config_kind {
 	CONFIG_PATH,     /* char *, absolute, or "" */
 	CONFIG_BOOL,     /* bool */
 	CONFIG_COUNT,    /* uint32_t, 1 to 1000 */
+	CONFIG_PORT,     /* uint32_t, 0 to 65535 */
 	CONFIG_DURATION, /* int64_t ns: 500ms, 30s, 2m, 1h */
 	CONFIG_CHOICE,   /* int: index in names */
 	CONFIG_STR_LIST, /* char ** and size_t */

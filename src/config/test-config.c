@@ -78,6 +78,8 @@ static void errors_name_file_line_and_key(void **state)
 		  "c.yaml:2: images.parallel: expected a number from 1 to 1000, got \"0\"" },
 		{ "images:\n  registry: x\n", "c.yaml:2: images.registry: no such key" },
 		{ "images: {keep_blobs: yes}\n", "c.yaml:1: images.keep_blobs: expected true or false, got \"yes\"" },
+		{ "streaming: {port: 65536}\n",
+		  "c.yaml:1: streaming.port: expected a number from 0 to 65535, got \"65536\"" },
 		{ "log_level: loud\n", "c.yaml:1: log_level: expected one of error, warn, info, debug, got \"loud\"" },
 		{ "&a [*a]\n", "c.yaml:1: expected a mapping, got a list" },
 		{ "root: ''\n", "c.yaml: root and state may not be empty" },
@@ -134,6 +136,8 @@ static void the_packaged_file_says_the_defaults(void **state)
 	assert_int_equal(c.cni.plugins_max, d.cni.plugins_max);
 	assert_string_equal(c.pods.cgroup_parent, d.pods.cgroup_parent);
 	assert_string_equal(c.pods.seccomp_profile_root, d.pods.seccomp_profile_root);
+	assert_string_equal(c.streaming.address, d.streaming.address);
+	assert_int_equal(c.streaming.port, d.streaming.port);
 }
 
 int main(void)

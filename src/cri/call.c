@@ -6,6 +6,7 @@
 
 #include "cri/samples.h"
 #include "image/image.h"
+#include "stream/stream.h"
 
 #include <malloc.h>
 #include <stdio.h>
@@ -219,6 +220,7 @@ void cri_free(struct cri *cri)
 		return;
 	assert(!cri->open_calls);
 	event_timer_free(cri->trim);
+	stream_server_free(cri->streams);
 	cri_samples_free(cri->samples);
 	for (size_t i = 0; i < CRI_SERVICES; i++)
 		free(cri->methods[i]);

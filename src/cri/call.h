@@ -16,6 +16,7 @@
 #include "pod/pod.h"
 
 struct image_cancel;
+struct stream_server;
 struct cri_call;
 
 enum cri_mode { CRI_INLINE, CRI_OPERATION, CRI_WORKER };
@@ -50,6 +51,7 @@ struct cri {
 	struct grpc_method *methods[CRI_SERVICES];
 	struct grpc_service services[CRI_SERVICES];
 	struct cri_samples *samples; /* stats.c */
+	struct stream_server *streams; /* stream.c; NULL: none */
 	size_t open_calls;
 	struct event_timer *trim;
 };
@@ -114,6 +116,10 @@ CRI_METHOD(container_status);
 CRI_METHOD(exec_sync);
 CRI_FINISH(exec_sync);
 CRI_METHOD(reopen_container_log);
+
+CRI_METHOD(exec);
+CRI_METHOD(attach);
+CRI_METHOD(port_forward);
 
 CRI_METHOD(container_stats);
 CRI_METHOD(list_container_stats);

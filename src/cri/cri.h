@@ -31,6 +31,8 @@
 
 #include "rpc/rpc.h"
 
+#include <stdint.h>
+
 struct cni;
 struct image_table;
 struct pod_manager;
@@ -61,7 +63,10 @@ struct cri_settings {
 
 /* Strings are borrowed for the life of the service. 0 or -errno. */
 int cri_new(const struct cri_settings *settings, struct cri **ret);
-/* No call may be open. */
+/* Exec, Attach and PortForward by URLs at this address; without it those calls are UNSUPPORTED.
+ * SIGPIPE must be ignored. */
+int cri_stream_serve(struct cri *cri, const char *address, uint16_t port, struct err *err);
+/* No call may be open. Streams are cut. */
 void cri_free(struct cri *cri);
 
 /* For grpc_server_new; they live as long as cri. */

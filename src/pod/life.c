@@ -9,7 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-static int shim_of(struct pod_container *c, struct arena *a, char **ret, struct err *err)
+int pod_container_shim(struct pod_container *c, struct arena *a, char **ret, struct err *err)
 {
 	struct pod_manager *m = c->priv->m;
 	char *address;
@@ -121,7 +121,7 @@ static int start_op(struct pod_op *op, struct err *err)
 	if (r == 0)
 		r = pod_op_stage(op, "creating the process", err);
 	if (r == 0)
-		r = shim_of(c, &a, &address, err);
+		r = pod_container_shim(c, &a, &address, err);
 	if (r == 0)
 		r = start_task(op, c, address, &at, err);
 	if (r < 0) {
@@ -175,9 +175,8 @@ static int remove_op(struct pod_op *op, struct err *err)
 
 /* ---- exec, log ---- */
 
-/* The process of the container's own config.json, with another command. */
-static int exec_process(struct pod_container *c, struct pod_op *op, struct arena *a, struct oci_process *ret,
-			struct err *err)
+int pod_container_exec_process(struct pod_container *c, char *const *cmd, size_t n_cmd, struct arena *a,
+			       struct oci_process *ret, struct err *err)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(OCI_CONFIG_MAX);
 	struct oci_config config;
@@ -194,8 +193,8 @@ static int exec_process(struct pod_container *c, struct pod_op *op, struct arena
 	*ret = *config.process;
 	ret->terminal = false;
 	ret->console_size = NULL;
-	ret->args = op->cmd;
-	ret->n_args = op->n_cmd;
+	ret->args = (char **)cmd;
+	ret->n_args = n_cmd;
 	return 0;
 }
 
@@ -219,9 +218,9 @@ static int exec_op(struct pod_op *op, struct err *err)
 		r = err_set(err, ERR_STATE, "it is not running");
 	pod_unlock(op->m);
 	if (r == 0)
-		r = exec_process(c, op, &a, &process, err);
+		r = pod_container_exec_process(c, op->cmd, op->n_cmd, &a, &process, err);
 	if (r == 0)
-		r = shim_of(c, &a, &address, err);
+		r = pod_container_shim(c, &a, &address, err);
 	if (r == 0)
 		r = pod_op_stage(op, "running the command", err);
 	if (r < 0)
@@ -246,7 +245,7 @@ static int reopen_op(struct pod_op *op, struct err *err)
 		r = err_set(err, ERR_STATE, "it is not running");
 	pod_unlock(op->m);
 	if (r == 0)
-		r = shim_of(c, &a, &address, err);
+		r = pod_container_shim(c, &a, &address, err);
 	return r < 0 ? r : shim_log_reopen(address, c->id, time_now_mono() + POD_TASK_TIME, err);
 }
 

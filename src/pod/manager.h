@@ -18,6 +18,7 @@
 
 #include "cni/cni.h"
 #include "image/image.h"
+#include "oci/oci.h"
 #include "pod/pod.h"
 #include "shim/shim.h"
 #include "store/store.h"
@@ -256,6 +257,14 @@ int pod_volumes_remove(struct pod_container *c, struct err *err);
 char *pod_volume_id(const struct pod_container *c, size_t mount, struct arena *a);
 /* The shim's and the runtime's part of it, after the exit. */
 int pod_container_task_delete(struct pod_container *c, struct err *err);
+
+/* ---- life.c ---- */
+
+/* The address of its pod's shim; STATE when that is gone. */
+int pod_container_shim(struct pod_container *c, struct arena *a, char **ret, struct err *err);
+/* The process of the container's own config.json, with another command and without a terminal. */
+int pod_container_exec_process(struct pod_container *c, char *const *cmd, size_t n_cmd, struct arena *a,
+			       struct oci_process *ret, struct err *err);
 
 /* ---- exits.c ---- */
 

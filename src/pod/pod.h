@@ -288,3 +288,46 @@ struct pod_wait *pod_container_log_reopen(struct pod_manager *m, const char *id,
 
 /* True while any container's snapshot or record refers to the image id. Any thread. */
 bool pod_image_in_use(struct pod_manager *m, const char *image_id);
+
+/* ---- streams for a client: any thread, all of them block ---- */
+
+/* A process, or with exec_id "" a container's own, and how its shim is reached: valid without the
+ * manager, and from several threads at once. */
+struct pod_task {
+	char *address, *id, *exec_id;
+	bool stdin_once; /* attach: the container's stdin ends with the one who attached */
+};
+
+#define POD_TASK_INIT { NULL, NULL, NULL, false }
+
+void pod_task_done(struct pod_task *t);
+
+/* Non-blocking ends of FIFOs: in for writing, out and err for reading; negative: none. */
+struct pod_streams {
+	int in, out, err;
+};
+
+#define POD_STREAMS_INIT { -EBADF, -EBADF, -EBADF }
+
+void pod_streams_done(struct pod_streams *s);
+
+struct pod_exec {
+	const char *id;       /* container */
+	char *const *cmd;     /* exec */
+	size_t n_cmd;
+	bool tty, in, out, err;
+};
+
+/* Starts a further process. The shim keeps its stdin open until pod_task_close_stdin. */
+int pod_exec_start(struct pod_manager *m, const struct pod_exec *what, struct pod_task *ret,
+		   struct pod_streams *ret_streams, struct err *err);
+/* Copies of what the container writes from now on, and its stdin. STATE: stdin wanted and not open. */
+int pod_attach_start(struct pod_manager *m, const struct pod_exec *what, struct pod_task *ret,
+		     struct pod_streams *ret_streams, struct err *err);
+/* Until the process has exited, then it is forgotten. Only for exec. */
+int pod_task_wait(const struct pod_task *t, int *ret_code, struct err *err);
+int pod_task_resize(const struct pod_task *t, uint16_t width, uint16_t height, struct err *err);
+int pod_task_close_stdin(const struct pod_task *t, struct err *err);
+int pod_task_kill(const struct pod_task *t, int sig, struct err *err);
+/* A TCP connection to that port of the loopback address inside the pod's network. */
+int pod_forward(struct pod_manager *m, const char *pod_id, uint16_t port, int *ret_fd, struct err *err);

@@ -1,6 +1,10 @@
 /*
  * A connection. Loop thread.
  *
+ * While a lane is full nothing is read, and a client that leaves then is noticed by its FIN only if
+ * everything before that fitted into the socket's buffer: otherwise when its kernel gives up, or
+ * when the process ends. Reading on would mean memory without bound, or lost input.
+ *
  * `busy` is set while its own callback runs: what others change meanwhile is looked at once, at
  * the callback's end.
  */

@@ -154,6 +154,9 @@ static int serve(struct daemon *d, struct err *err)
 	if (r < 0)
 		return err_sys(err, r, "timers");
 	cri_services(d->cri, &services, &n);
+	r = cri_stream_serve(d->cri, d->config.streaming.address, (uint16_t)d->config.streaming.port, err);
+	if (r < 0)
+		return r;
 	r = rpc_listen(d->config.address, 0600, &d->listen_fd, err);
 	if (r < 0)
 		return err_wrap(err, r, "listen");
