@@ -10,7 +10,8 @@
 
 struct content {
 	/* The manifest or index of a tag or digest, appended; type: what the server calls it. */
-	int (*manifest)(struct content *c, const char *reference, struct buf *out, char type[128], struct err *err);
+	int (*manifest)(struct content *c, const char *reference, struct buf *out, char type[128],
+			struct err *err);
 	/* A source for the blob, which blob_close ends. */
 	int (*blob_open)(struct content *c, const char *digest, struct source **ret, struct err *err);
 	void (*blob_close)(struct content *c, struct source *s);

@@ -75,7 +75,8 @@ static bool is_pinned(const struct image_table *t, const struct image *img)
 	return false;
 }
 
-static int fill(struct image_table *t, struct image *img, struct arena *a, const char *id, const char *doc, char **refs,
+static int fill(struct image_table *t, struct image *img, struct arena *a, const char *id, const char *doc,
+		char **refs,
 		size_t n_refs, struct err *err)
 {
 	CLEANUP(buf_done) struct buf config = BUF_INIT(OCI_IMAGE_CONFIG_MAX);

@@ -30,31 +30,36 @@ static int explain(const struct fetch *f, struct source_tee *blob, int r, struct
 	char digest[DIGEST_TEXT];
 
 	if (err->kind == ERR_UNAVAILABLE)
-		return err_wrap(err, r, "layer %s: %" PRIu64 " of %" PRId64 " bytes came", d->digest, blob->size, d->size);
-	if (err->kind == ERR_CORRUPT && blob->size <= (uint64_t)d->size && source_drain(&blob->source, NULL) == 0 &&
-	    !str_eq(digest_text(&blob->digest, digest), d->digest))
-		return err_set(err, ERR_CORRUPT, "layer %s: what came has digest %s (%" PRIu64 " of %" PRId64 " bytes)", d->digest,
-			       digest, blob->size, d->size);
+		return err_wrap(err, r, "layer %s: %" PRIu64 " of %" PRId64 " bytes came", d->digest,
+				blob->size, d->size);
+	if (err->kind == ERR_CORRUPT && blob->size <= (uint64_t)d->size &&
+	    source_drain(&blob->source, NULL) == 0 && !str_eq(digest_text(&blob->digest, digest), d->digest))
+		return err_set(err, ERR_CORRUPT,
+			       "layer %s: what came has digest %s (%" PRIu64 " of %" PRId64 " bytes)",
+			       d->digest, digest, blob->size, d->size);
 	return err_wrap(err, r, "layer %s", d->digest);
 }
 
-static int verify(const struct fetch *f, const struct source_tee *blob, const struct source_tee *tar, struct err *err)
+static int verify(const struct fetch *f, const struct source_tee *blob, const struct source_tee *tar,
+		  struct err *err)
 {
 	const struct oci_descriptor *d = f->descriptor;
 	char digest[DIGEST_TEXT];
 
 	if (blob->size != (uint64_t)d->size)
-		return err_set(err, ERR_CORRUPT, "layer %s: has %" PRIu64 " bytes, the manifest says %" PRId64, d->digest,
+		return err_set(err, ERR_CORRUPT,
+			       "layer %s: has %" PRIu64 " bytes, the manifest says %" PRId64, d->digest,
 			       blob->size, d->size);
 	if (!str_eq(digest_text(&blob->digest, digest), d->digest))
 		return err_set(err, ERR_CORRUPT, "layer %s: what came has digest %s", d->digest, digest);
 	if (!str_eq(digest_text(&tar->digest, digest), f->diff_id))
-		return err_set(err, ERR_CORRUPT, "layer %s: unpacked it has digest %s, the config says %s", d->digest, digest,
-			       f->diff_id);
+		return err_set(err, ERR_CORRUPT, "layer %s: unpacked it has digest %s, the config says %s",
+			       d->digest, digest, f->diff_id);
 	return 0;
 }
 
-static int pipeline(const struct fetch *f, struct fetched *l, struct source *from, int copy_fd, int dirfd, struct err *err)
+static int pipeline(const struct fetch *f, struct fetched *l, struct source *from, int copy_fd, int dirfd,
+		    struct err *err)
 {
 	CLEANUP(source_tee_done) struct source_tee blob, tar;
 	struct source_inflate *inflate;
@@ -63,7 +68,8 @@ static int pipeline(const struct fetch *f, struct fetched *l, struct source *fro
 	source_tee_init(&blob, from, (uint64_t)f->descriptor->size, "layer");
 	blob.copy_fd = copy_fd;
 	blob.progress = f->progress;
-	inflate = source_inflate_new(&blob.source, f->table->limits.layer_bytes, f->table->limits.layer_ratio);
+	inflate = source_inflate_new(&blob.source, f->table->limits.layer_bytes,
+				     f->table->limits.layer_ratio);
 	source_tee_init(&tar, source_inflate_source(inflate), UINT64_MAX, "layer");
 	r = unpack_layer(dirfd, &tar.source, &f->table->limits, &l->unpacked, err);
 	r = r < 0 ? explain(f, &blob, r, err) : verify(f, &blob, &tar, err);

@@ -11,7 +11,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct image_limits limits = { .layer_bytes = 1 << 22, .layer_entries = 1000, .layer_ratio = 1000 };
+	static const struct image_limits limits = { .layer_bytes = 1 << 22, .layer_entries = 1000,
+						    .layer_ratio = 1000 };
 	CLEANUP(unpack_result_done) struct unpack_result res = UNPACK_RESULT_INIT;
 	static char base[40];
 	struct source_inflate *z;
@@ -22,7 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!*base) {
 		/* in memory where that is possible: thousands of trees are made and removed */
-		snprintf(base, sizeof(base), "%s/fuzz-unpack-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+		snprintf(base, sizeof(base), "%s/fuzz-unpack-XXXXXX",
+			 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 		if (!mkdtemp(base))
 			return 0;
 	}
@@ -40,7 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(err.kind != ERR_NONE);
 	source_inflate_free(z);
 	assert(fstatat(fd, "beside", &after, AT_SYMLINK_NOFOLLOW) == 0);
-	assert(before.st_mode == after.st_mode && before.st_nlink == after.st_nlink && before.st_size == after.st_size);
+	assert(before.st_mode == after.st_mode && before.st_nlink == after.st_nlink &&
+	       before.st_size == after.st_size);
 	assert(sys_remove_tree(AT_FDCWD, base) == 0);
 	return 0;
 }

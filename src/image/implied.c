@@ -77,7 +77,8 @@ static int look_in(int layer, const char *path, enum below *ret, int *ret_fd, ch
 	}
 }
 
-static int look_below(const int *fds, size_t n, const char *path, enum below *ret, int *ret_fd, char target[PATH_MAX])
+static int look_below(const int *fds, size_t n, const char *path, enum below *ret, int *ret_fd,
+		      char target[PATH_MAX])
 {
 	int r = 0;
 
@@ -113,7 +114,8 @@ static int copy_metadata(int layer, const char *path, int from)
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	if (fstat(from, &st) < 0 || fchown(fd, st.st_uid, st.st_gid) < 0 || fchmod(fd, st.st_mode & 07777) < 0)
+	if (fstat(from, &st) < 0 || fchown(fd, st.st_uid, st.st_gid) < 0 ||
+	    fchmod(fd, st.st_mode & 07777) < 0)
 		return -errno;
 	copy_xattrs(from, fd);
 	return futimens(fd, (struct timespec[2]){ st.st_atim, st.st_mtim }) < 0 ? -errno : 0;
@@ -155,7 +157,8 @@ static int resolve_link(const char *path, const char *target, char out[PATH_MAX]
 static void note(struct unpack_result *res, const char *path)
 {
 	if ((res->n_implied & (res->n_implied - 1)) == 0)
-		res->implied = mem_grow(res->implied, res->n_implied ? 2 * res->n_implied : 1, sizeof(*res->implied));
+		res->implied = mem_grow(res->implied, res->n_implied ? 2 * res->n_implied : 1,
+					sizeof(*res->implied));
 	res->implied[res->n_implied++] = arena_strdup(&res->arena, path);
 }
 
@@ -263,7 +266,8 @@ static int move_content(int layer, const char *path, const char *target, struct 
 	return r;
 }
 
-static int finish_layer(int layer, const int *below, size_t n_below, struct unpack_result *res, struct err *err)
+static int finish_layer(int layer, const int *below, size_t n_below, struct unpack_result *res,
+			struct err *err)
 {
 	size_t moves = 0;
 

@@ -37,7 +37,8 @@ static int open_file(int dirfd, const char *path, int *ret_fd, struct err *err)
 	return r < 0 ? err_sys(err, r, "%s", path) : 0;
 }
 
-static int get_manifest(struct content *c, const char *reference, struct buf *out, char type[128], struct err *err)
+static int get_manifest(struct content *c, const char *reference, struct buf *out, char type[128],
+			struct err *err)
 {
 	autofd int fd = -EBADF;
 	char path[96];
@@ -92,7 +93,8 @@ static const char *ref_name(const struct oci_descriptor *d)
 	return NULL;
 }
 
-static int choose(int dirfd, const char *which, struct arena *a, const struct oci_descriptor **ret, struct err *err)
+static int choose(int dirfd, const char *which, struct arena *a, const struct oci_descriptor **ret,
+		  struct err *err)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(OCI_MANIFEST_MAX);
 	struct oci_index *index = arena_new(a, 1, sizeof(*index));
@@ -115,8 +117,8 @@ static int choose(int dirfd, const char *which, struct arena *a, const struct oc
 		if (!which || str_eq(ref_name(&index->manifests[i]), which))
 			matching.manifests[matching.n_manifests++] = index->manifests[i];
 	if (!matching.n_manifests)
-		return which ? err_sysk(err, ERR_NOT_FOUND, ENOENT, "no image named %s in index.json", which) :
-			       err_set(err, ERR_NOT_FOUND, "index.json lists no image");
+		return err_set(err, ERR_NOT_FOUND, "index.json lists no image%s%s", which ? " named " : "",
+			       which ? which : "");
 	for (size_t i = 1; i < matching.n_manifests; i++)
 		if (!str_eq(ref_name(&matching.manifests[0]), ref_name(&matching.manifests[i])))
 			return err_set(err, ERR_INVALID, "index.json lists several images: say which");
@@ -125,7 +127,8 @@ static int choose(int dirfd, const char *which, struct arena *a, const struct oc
 	return *ret ? 0 : -ENOENT;
 }
 
-static int choose_name(const char *name, const struct oci_descriptor *d, struct reference *ret, struct err *err)
+static int choose_name(const char *name, const struct oci_descriptor *d, struct reference *ret,
+		       struct err *err)
 {
 	const char *own = ref_name(d);
 	int r;
@@ -134,11 +137,13 @@ static int choose_name(const char *name, const struct oci_descriptor *d, struct 
 		return err_set(err, ERR_INVALID, "it does not say its full name: give one");
 	r = reference_parse(name ? name : own, ret, err);
 	if (r == 0 && *ret->digest && !str_eq(ret->digest, d->digest))
-		return err_set(err, ERR_INVALID, "its digest is %s, not that of %s", d->digest, name ? name : own);
+		return err_set(err, ERR_INVALID, "its digest is %s, not that of %s", d->digest,
+			       name ? name : own);
 	return r;
 }
 
-static int import_dir(struct image_table *t, int dirfd, const char *which, const char *name, char **ret_id, struct err *err)
+static int import_dir(struct image_table *t, int dirfd, const char *which, const char *name, char **ret_id,
+		      struct err *err)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	atomic_bool stop = false;
@@ -158,7 +163,8 @@ static int import_dir(struct image_table *t, int dirfd, const char *which, const
 		return r;
 	r = resolved_fill(&res, t, &layout.content, d->digest, d->digest, err);
 	if (r == 0) {
-		in = (struct install){ .table = t, .content = &layout.content, .resolved = &res, .refs = refs, .stop = &stop };
+		in = (struct install){ .table = t, .content = &layout.content, .resolved = &res,
+				       .refs = refs, .stop = &stop };
 		refs[in.n_refs++] = reference_format(&ref, tag);
 		if (!*ref.digest) {
 			snprintf(ref.digest, sizeof(ref.digest), "%s", d->digest);
@@ -172,8 +178,8 @@ static int import_dir(struct image_table *t, int dirfd, const char *which, const
 	return r;
 }
 
-int image_import_layout(struct image_table *t, const char *dir, const char *which, const char *name, char **ret_id,
-			struct err *err)
+int image_import_layout(struct image_table *t, const char *dir, const char *which, const char *name,
+			char **ret_id, struct err *err)
 {
 	autofd int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r = dirfd < 0 ? err_sys(err, errno, "open") : import_dir(t, dirfd, which, name, ret_id, err);
@@ -181,8 +187,8 @@ int image_import_layout(struct image_table *t, const char *dir, const char *whic
 	return r < 0 ? err_wrap(err, r, "import %s", dir) : 0;
 }
 
-static int import_file(struct image_table *t, struct store_lease *lease, int fd, const char *which, const char *name,
-		       char **ret_id, struct err *err)
+static int import_file(struct image_table *t, struct store_lease *lease, int fd, const char *which,
+		       const char *name, char **ret_id, struct err *err)
 {
 	CLEANUP(unpack_result_done) struct unpack_result unpacked = UNPACK_RESULT_INIT;
 	autofd int dirfd = -EBADF;
@@ -200,7 +206,8 @@ static int import_file(struct image_table *t, struct store_lease *lease, int fd,
 	return r < 0 ? r : import_dir(t, dirfd, which, name, ret_id, err);
 }
 
-int image_import_archive(struct image_table *t, const char *file, const char *which, const char *name, char **ret_id,
+int image_import_archive(struct image_table *t, const char *file, const char *which, const char *name,
+			 char **ret_id,
 			 struct err *err)
 {
 	autofd int fd = open(file, O_RDONLY | O_CLOEXEC);

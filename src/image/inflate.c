@@ -189,9 +189,12 @@ static ssize_t inflate_read(struct source *s, void *buf, size_t len, struct err 
 		if (n > 0) {
 			z->out += (uint64_t)n;
 			if (z->out > z->max_out)
-				return err_set(err, ERR_LIMIT, "unpacks to more than %" PRIu64 " bytes", z->max_out);
+				return err_set(err, ERR_LIMIT, "unpacks to more than %" PRIu64 " bytes",
+					       z->max_out);
 			if (z->out > RATIO_FREE && z->out / z->max_ratio > z->in)
-				return err_set(err, ERR_LIMIT, "unpacks to more than %" PRIu64 " times its size", z->max_ratio);
+				return err_set(err, ERR_LIMIT,
+					       "unpacks to more than %" PRIu64 " times its size",
+					       z->max_ratio);
 			return n;
 		}
 		n = z->mode != PLAIN ? fill(z, err) : 0;

@@ -56,8 +56,8 @@ static void *work(void *user)
 
 		if (i >= res->manifest.n_layers || atomic_load(in->stop))
 			return NULL;
-		f = (struct fetch){ in->table, in->content, &res->manifest.layers[i], res->config.rootfs.diff_ids[i],
-				    c->chains[i], in->stop, &in->bytes_done };
+		f = (struct fetch){ in->table, in->content, &res->manifest.layers[i],
+				    res->config.rootfs.diff_ids[i], c->chains[i], in->stop, &in->bytes_done };
 		r = fetch_layer(&f, &c->layers[i], &err);
 		if (r < 0) {
 			fail(c, r, &err);
@@ -92,7 +92,8 @@ static int run_crew(struct crew *c)
 
 static int put_documents(const struct resolved *res, struct store_lease *lease, struct err *err)
 {
-	int r = store_blob_put(lease, res->manifest.config.digest, res->config_text.data, res->config_text.len, err);
+	int r = store_blob_put(lease, res->manifest.config.digest, res->config_text.data,
+			       res->config_text.len, err);
 
 	for (size_t i = 0; r == 0 && i < res->n_documents; i++)
 		r = store_blob_put(lease, res->documents[i].digest, res->documents[i].text.data,
@@ -142,7 +143,8 @@ int image_install(struct install *in, struct err *err)
 	size_t n = res->manifest.n_layers;
 	autofree struct fetched **layers = mem_new(n + 1, sizeof(*layers));
 	autofree char (*chains)[STORE_DIGEST_MAX] = mem_new(n + 1, sizeof(*chains));
-	struct crew c = { .in = in, .layers = layers, .chains = chains, .mutex = PTHREAD_MUTEX_INITIALIZER, .err = err };
+	struct crew c = { .in = in, .layers = layers, .chains = chains, .mutex = PTHREAD_MUTEX_INITIALIZER,
+			  .err = err };
 	struct store_lease *lease = NULL;
 	int r;
 

@@ -83,7 +83,8 @@ struct registry_source {
 	struct registry_blob *blob;
 };
 
-static int get_manifest(struct content *c, const char *reference, struct buf *out, char type[128], struct err *err)
+static int get_manifest(struct content *c, const char *reference, struct buf *out, char type[128],
+			struct err *err)
 {
 	_Static_assert(REGISTRY_TYPE_MAX == 128, "the type's bound");
 	return registry_manifest_get(((struct registry_content *)c)->session, reference, out, type, err);
@@ -128,7 +129,8 @@ static int install_resolved(struct pull *p, struct content *c, const struct reso
 	char tag[REFERENCE_TEXT_MAX], digest[REFERENCE_TEXT_MAX];
 	struct reference by_digest = p->ref;
 	const char *refs[2] = { reference_format(&p->ref, tag), NULL };
-	struct install in = { .table = p->table, .content = c, .resolved = res, .refs = refs, .n_refs = 1, .stop = &p->stop };
+	struct install in = { .table = p->table, .content = c, .resolved = res, .refs = refs, .n_refs = 1,
+			      .stop = &p->stop };
 	int r;
 
 	if (!*p->ref.digest) {
@@ -150,7 +152,8 @@ static int run(struct pull *p, struct err *err)
 	struct resolved res;
 	int r;
 
-	r = registry_session_new(p->table->registry, p->ref.host, p->ref.repository, &credentials, &p->stop, &c.session, err);
+	r = registry_session_new(p->table->registry, p->ref.host, p->ref.repository, &credentials, &p->stop,
+				 &c.session, err);
 	if (r < 0)
 		return r;
 	r = resolved_fill(&res, p->table, &c.content, digest ? digest : p->ref.tag, digest, err);
@@ -211,8 +214,8 @@ static char *key_of(const struct reference *ref, const struct image_auth *auth)
 	char canonical[REFERENCE_TEXT_MAX];
 
 #define PART(x) (auth && auth->x ? auth->x : "")
-	return mem_printf("%s\n%s\n%s\n%s\n%s\n%s", reference_format(ref, canonical), PART(username), PART(password), PART(auth),
-			  PART(identity_token), PART(registry_token));
+	return mem_printf("%s\n%s\n%s\n%s\n%s\n%s", reference_format(ref, canonical), PART(username),
+			  PART(password), PART(auth), PART(identity_token), PART(registry_token));
 #undef PART
 }
 
@@ -235,7 +238,8 @@ static struct pull *join(struct image_table *t, const struct reference *ref, con
 	p->table = t;
 	p->key = take_ptr(&key);
 	p->ref = *ref;
-	p->auth = (struct image_auth){ mem_strdup(auth->username), mem_strdup(auth->password), mem_strdup(auth->auth), NULL,
+	p->auth = (struct image_auth){ mem_strdup(auth->username), mem_strdup(auth->password),
+				       mem_strdup(auth->auth), NULL,
 				       mem_strdup(auth->identity_token), mem_strdup(auth->registry_token) };
 	p->refs = 1; /* the thread's */
 	list_append(&t->pulls, &p->link);
@@ -294,7 +298,8 @@ static void wait_done(struct pull *p, const struct image_pull *req)
 	}
 }
 
-static int pull(struct image_table *t, const struct image_pull *req, const struct reference *ref, char **ret_id,
+static int pull(struct image_table *t, const struct image_pull *req, const struct reference *ref,
+		char **ret_id,
 		struct err *err)
 {
 	struct pull *p;

@@ -65,7 +65,7 @@ static const char *check_repository(const char *s, size_t len)
 		if (!n) {
 			if (i < len && isupper((unsigned char)s[i]))
 				return "a repository must be lower case";
-			return "a component of the repository is empty or does not begin with a letter or digit";
+			return "a component of the repository is empty or begins with no letter or digit";
 		}
 		i += n;
 		if (i >= len)
@@ -83,7 +83,7 @@ static const char *check_repository(const char *s, size_t len)
 			break;
 		default:
 			return isupper((unsigned char)s[i]) ? "a repository must be lower case" :
-							      "the repository has a character that is not allowed";
+							      "a character is not allowed in a repository";
 		}
 	}
 }
@@ -123,7 +123,8 @@ int reference_parse(const char *text, struct reference *ret, struct err *err)
 	len = at ? (size_t)(at - name) : strlen(name);
 	if (at) {
 		if (!oci_digest_valid(at + 1))
-			return invalid(err, text, "behind @ must stand sha256: and 64 lower-case hexadecimal digits");
+			return invalid(err, text,
+				       "behind @ must stand sha256: and 64 lower-case hexadecimal digits");
 		put(r.digest, sizeof(r.digest), at + 1, strlen(at + 1));
 	}
 
@@ -148,7 +149,8 @@ int reference_parse(const char *text, struct reference *ret, struct err *err)
 
 		if (!n || n > REFERENCE_TAG_MAX || colon[1] == '.' || colon[1] == '-' ||
 		    strspn(colon + 1, LOWER UPPER DIGITS "_.-") < n)
-			return invalid(err, text, "the tag must be 1 to 128 characters of letters, digits, _ . and -");
+			return invalid(err, text,
+				       "the tag must be 1 to 128 characters of letters, digits, _ . and -");
 		if (!at)
 			put(r.tag, sizeof(r.tag), colon + 1, n);
 		len = (size_t)(colon - name);

@@ -50,7 +50,9 @@ static int fetch_config(struct resolved *res, struct image_table *t, struct cont
 	while ((n = source_read(s, chunk, 16384, err)) > 0)
 		if (res->config_text.len + (size_t)n > (uint64_t)d->size ||
 		    buf_append(&res->config_text, chunk, (size_t)n) < 0) {
-			n = err_set(err, ERR_CORRUPT, "config %s: is larger than the announced %" PRId64 " bytes", d->digest, d->size);
+			n = err_set(err, ERR_CORRUPT,
+				    "config %s: is larger than the announced %" PRId64 " bytes", d->digest,
+				    d->size);
 			break;
 		}
 	c->blob_close(c, s);
@@ -60,19 +62,21 @@ static int fetch_config(struct resolved *res, struct image_table *t, struct cont
 static int check_config(struct resolved *res, struct image_table *t, struct err *err)
 {
 	const struct oci_host_platform *host = oci_host_platform();
-	struct oci_platform p = { .os = res->config.os, .architecture = res->config.architecture, .variant = res->config.variant };
+	struct oci_platform p = { .os = res->config.os, .architecture = res->config.architecture,
+				  .variant = res->config.variant };
 	enum oci_compression compression;
 
 	if (oci_platform_rank(&p, host) < 0)
-		return err_set(err, ERR_NOT_FOUND, "the image is for %.40s/%.40s%s%.20s, this machine is %s/%s", p.os ? p.os : "",
+		return err_set(err, ERR_NOT_FOUND,
+			       "the image is for %.40s/%.40s%s%.20s, this machine is %s/%s", p.os ? p.os : "",
 			       p.architecture ? p.architecture : "", str_empty(p.variant) ? "" : "/",
 			       p.variant ? p.variant : "", host->os, host->architecture);
 	if (res->config.rootfs.n_diff_ids != res->manifest.n_layers)
-		return err_set(err, ERR_INVALID, "the manifest has %zu layers and the config %zu", res->manifest.n_layers,
-			       res->config.rootfs.n_diff_ids);
+		return err_set(err, ERR_INVALID, "the manifest has %zu layers and the config %zu",
+			       res->manifest.n_layers, res->config.rootfs.n_diff_ids);
 	if (res->manifest.n_layers > t->limits.layers)
-		return err_set(err, ERR_LIMIT, "the image has %zu layers, more than %" PRIu64, res->manifest.n_layers,
-			       t->limits.layers);
+		return err_set(err, ERR_LIMIT, "the image has %zu layers, more than %" PRIu64,
+			       res->manifest.n_layers, t->limits.layers);
 	for (size_t i = 0; i < res->manifest.n_layers; i++) {
 		int r = oci_layer_compression(&res->manifest.layers[i], &compression, err);
 
@@ -111,8 +115,9 @@ int resolved_fill(struct resolved *res, struct image_table *t, struct content *c
 				return r;
 		}
 		if (size >= 0 && (uint64_t)size != text->len)
-			return err_set(err, ERR_CORRUPT, "manifest %s: has %zu bytes, its index says %" PRId64, expected, text->len,
-				       size);
+			return err_set(err, ERR_CORRUPT,
+				       "manifest %s: has %zu bytes, its index says %" PRId64, expected,
+				       text->len, size);
 		r = oci_document_kind(text->data, text->len, type, &kind, err);
 		if (r < 0)
 			return err_wrap(err, r, "manifest %s", reference);
@@ -134,7 +139,8 @@ int resolved_fill(struct resolved *res, struct image_table *t, struct content *c
 	}
 	r = fetch_config(res, t, c, err);
 	if (r == 0)
-		r = oci_image_read(res->config_text.data, res->config_text.len, &res->arena, &res->config, err);
+		r = oci_image_read(res->config_text.data, res->config_text.len, &res->arena, &res->config,
+				   err);
 	if (r == 0)
 		r = check_config(res, t, err);
 	return r;

@@ -27,7 +27,8 @@ static ssize_t tee_read(struct source *s, void *buf, size_t len, struct err *err
 		return n;
 	t->size += (uint64_t)n;
 	if (t->size > t->max)
-		return err_set(err, ERR_CORRUPT, "%s: is larger than the announced %" PRIu64 " bytes", t->what, t->max);
+		return err_set(err, ERR_CORRUPT, "%s: is larger than the announced %" PRIu64 " bytes",
+			       t->what, t->max);
 	digest_update(&t->digest, buf, (size_t)n);
 	if (t->progress)
 		*t->progress += (uint64_t)n;
@@ -41,7 +42,9 @@ static ssize_t tee_read(struct source *s, void *buf, size_t len, struct err *err
 
 void source_tee_init(struct source_tee *t, struct source *from, uint64_t max, const char *what)
 {
-	*t = (struct source_tee){ .source = { tee_read }, .from = from, .max = max, .copy_fd = -EBADF, .what = what };
+	*t = (struct source_tee){
+		.source = { tee_read }, .from = from, .max = max, .copy_fd = -EBADF, .what = what,
+	};
 	digest_init(&t->digest);
 }
 

@@ -125,7 +125,8 @@ static int reload_one(const char *id, const char *doc, char **refs, size_t n_ref
 	/* one damaged image is set aside, the others go on */
 	if (!img && image_build(l->table, id, doc, refs, n_refs, &img, &err) < 0) {
 		if (l->note)
-			buf_printf(l->note, "%simage %s cannot be read: %s", l->note->len ? "; " : "", id, err.text);
+			buf_printf(l->note, "%simage %s cannot be read: %s", l->note->len ? "; " : "", id,
+				   err.text);
 		return 0;
 	}
 	if ((l->n & (l->n - 1)) == 0)
@@ -235,7 +236,8 @@ int image_get(struct image_table *t, const char *name, struct image **ret, struc
 		*ret = image_ref(img);
 		return 0;
 	}
-	if (!valid && !oci_digest_valid(name) && !(strlen(name) == 64 && strspn(name, "0123456789abcdef") == 64)) {
+	if (!valid && !oci_digest_valid(name) && !(strlen(name) == 64 &&
+						   strspn(name, "0123456789abcdef") == 64)) {
 		if (err)
 			*err = why;
 		return -EINVAL;

@@ -42,7 +42,8 @@ static int unzip(const void *data, size_t len, size_t step, size_t out_step, uin
 
 static size_t gzip(const void *data, size_t len, void *out, size_t size)
 {
-	z_stream z = { .next_in = (void *)data, .avail_in = (uInt)len, .next_out = out, .avail_out = (uInt)size };
+	z_stream z = { .next_in = (void *)data, .avail_in = (uInt)len, .next_out = out,
+		       .avail_out = (uInt)size };
 
 	assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, 0), Z_OK);
 	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
@@ -80,19 +81,23 @@ static void every_kind_gives_back_what_was_packed(void **state)
 			case 2: /* members, an empty one among them */
 				len = gzip(text, want / 2, packed, sizeof(packed));
 				len += gzip("", 0, packed + len, sizeof(packed) - len);
-				len += gzip(text + want / 2, want - want / 2, packed + len, sizeof(packed) - len);
+				len += gzip(text + want / 2, want - want / 2, packed + len,
+					    sizeof(packed) - len);
 				break;
 			case 3: len = ZSTD_compress(packed, sizeof(packed), text, want, 3); break;
 			case 4: /* frames, a skippable one first */
 				memcpy(packed, "\x5e\x2a\x4d\x18\x03\0\0\0xyz", 11);
 				len = 11 + ZSTD_compress(packed + 11, sizeof(packed) - 11, text, want / 2, 3);
-				len += ZSTD_compress(packed + len, sizeof(packed) - len, text + want / 2, want - want / 2, 3);
+				len += ZSTD_compress(packed + len, sizeof(packed) - len, text + want / 2,
+						     want - want / 2, 3);
 				break;
 			}
-			if (unzip(packed, len, steps[i], steps[i] == 3 ? 7 : 65536, UINT64_MAX, 1000, &out, &err) < 0)
+			if (unzip(packed, len, steps[i], steps[i] == 3 ? 7 : 65536, UINT64_MAX, 1000, &out,
+				  &err) < 0)
 				fail_msg("kind %d step %zu: %s", kind, steps[i], err.text);
 			if (out.len != want || memcmp(out.data, text, want) != 0)
-				fail_msg("kind %d step %zu: differs (%zu of %zu)", kind, steps[i], out.len, want);
+				fail_msg("kind %d step %zu: differs (%zu of %zu)", kind, steps[i], out.len,
+					 want);
 		}
 }
 
@@ -104,7 +109,8 @@ static void what_is_cut_or_flipped_is_noticed(void **state)
 	for (int kind = 0; kind < 2; kind++) {
 		struct err err = ERR_INIT;
 
-		len = kind ? ZSTD_compress(packed, sizeof(packed), text, 3000, 3) : gzip(text, 3000, packed, sizeof(packed));
+		len = kind ? ZSTD_compress(packed, sizeof(packed), text, 3000, 3) :
+			gzip(text, 3000, packed, sizeof(packed));
 		for (size_t cut = 5; cut < len; cut += 13) {
 			CLEANUP(buf_done) struct buf out = BUF_INIT(1 << 24);
 

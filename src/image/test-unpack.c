@@ -22,7 +22,8 @@ struct item {
 
 static char base[64], layer[80];
 static int layer_fd = -1;
-static const struct image_limits limits = { .layer_bytes = 1 << 20, .layer_entries = 100, .layer_ratio = 100 };
+static const struct image_limits limits = { .layer_bytes = 1 << 20, .layer_entries = 100,
+					    .layer_ratio = 100 };
 
 static int set_up(void **state)
 {
@@ -63,7 +64,8 @@ static void put(struct archive *a, const struct item *it)
 	if (it->type == 'x') {
 		archive_entry_xattr_add_entry(e, "user.kept", "1", 1);
 		archive_entry_xattr_add_entry(e, "trusted.overlay.redirect", "/../../etc", 10);
-		archive_entry_xattr_add_entry(e, "security.capability", "\1\0\0\2\0\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
+		archive_entry_xattr_add_entry(e, "security.capability",
+					      "\1\0\0\2\0\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
 	}
 	archive_entry_set_size(e, (la_int64_t)len);
 	assert_int_equal(archive_write_header(a, e), ARCHIVE_OK);
@@ -140,9 +142,11 @@ static const char *look(const char *name)
 static void kinds_owners_modes_times_and_xattrs_are_kept(void **state)
 {
 	static const struct item items[] = {
-		{ 'd', "./", NULL, 0711 },	 { 'd', "a", NULL, 02755 },	 { 'f', "a/f", "hello", 04755 },
+		{ 'd', "./", NULL, 0711 },       { 'd', "a", NULL, 02755 },
+		     { 'f', "a/f", "hello", 04755 },
 		{ 'h', "a/h", "a/f" },		 { 'l', "a/l", "/etc/passwd" }, { 'c', "null", NULL, 0666 },
-		{ 'p', "fifo", NULL, 0600 },	 { 'x', "x", NULL, 0755 },	 { 'f', "gr\xc3\xbc\xc3\x9f", "utf8" },
+		{ 'p', "fifo", NULL, 0600 },     { 'x', "x", NULL, 0755 },
+		      { 'f', "gr\xc3\xbc\xc3\x9f", "utf8" },
 		{ 'f', "latin\xfc", "bytes" },	 { 'f', "/abs/olute", "in" },	 { 'f', ".//./dot", "s" },
 	};
 	CLEANUP(unpack_result_done) struct unpack_result res = UNPACK_RESULT_INIT;
@@ -214,9 +218,11 @@ static void markers_become_overlays_own_wherever_they_stand(void **state)
 static void the_last_entry_of_a_name_wins(void **state)
 {
 	static const struct item items[] = {
-		{ 'f', "a", "1" },     { 'f', "a", "2", 0600 }, { 'd', "b" },	    { 'f', "b/c", "x" }, { 'f', "b", "3" },
+		{ 'f', "a", "1" },     { 'f', "a", "2", 0600 }, { 'd', "b" },       { 'f', "b/c", "x" },
+		{ 'f', "b", "3" },
 		{ 'l', "l", "b" },     { 'f', "l", "4" },	{ 'd', "d", NULL, 0700 }, { 'f', "d/e", "5" },
-		{ 'd', "d", NULL, 0711 }, { 'f', "f", "6" },	{ 'h', "f", "f" },    { 'f', "g", "7" }, { 'h', "g", "a" },
+		{ 'd', "d", NULL, 0711 }, { 'f', "f", "6" },    { 'h', "f", "f" },    { 'f', "g", "7" },
+		{ 'h', "g", "a" },
 	};
 	CLEANUP(unpack_result_done) struct unpack_result res = UNPACK_RESULT_INIT;
 
@@ -233,8 +239,10 @@ static void the_last_entry_of_a_name_wins(void **state)
 static void links_of_the_layer_are_followed_inside_it_only(void **state)
 {
 	static const struct item items[] = {
-		{ 'd', "usr/lib" },	   { 'l', "lib", "usr/lib" }, { 'f', "lib/x", "1" },	  { 'l', "up", "../../../../.." },
-		{ 'f', "up/y", "2" },	   { 'l', "abs", "/etc" },    { 'f', "abs/passwd", "3" }, { 'l', "dang", "/no/where" },
+		{ 'd', "usr/lib" },        { 'l', "lib", "usr/lib" }, { 'f', "lib/x", "1" },
+		     { 'l', "up", "../../../../.." },
+		{ 'f', "up/y", "2" },      { 'l', "abs", "/etc" },    { 'f', "abs/passwd", "3" },
+		{ 'l', "dang", "/no/where" },
 		{ 'f', "dang/z", "4" },	   { 'h', "hard", "abs/passwd" },
 	};
 	CLEANUP(unpack_result_done) struct unpack_result res = UNPACK_RESULT_INIT;

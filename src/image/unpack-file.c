@@ -60,7 +60,8 @@ static bool xattr_wanted(const char *name)
 	if (str_skip_prefix(name, "trusted.overlay.") || str_skip_prefix(name, "user.overlay.") ||
 	    str_eq(name, "security.selinux"))
 		return false;
-	return str_skip_prefix(name, "user.") || str_skip_prefix(name, "trusted.") || str_skip_prefix(name, "security.") ||
+	return str_skip_prefix(name, "user.") || str_skip_prefix(name, "trusted.") ||
+		str_skip_prefix(name, "security.") ||
 	       str_eq(name, "system.posix_acl_access") || str_eq(name, "system.posix_acl_default");
 }
 
@@ -98,7 +99,8 @@ static int check_owner(struct unpack *u, struct archive_entry *e)
 
 	/* -1 would mean "leave" to chown */
 	return uid < 0 || gid < 0 || uid >= UINT32_MAX || gid >= UINT32_MAX ?
-		       err_set(u->err, ERR_INVALID, "entry \"%.300s\": owner %" PRId64 ":%" PRId64 " is no user id", u->entry,
+		       err_set(u->err, ERR_INVALID,
+			       "entry \"%.300s\": owner %" PRId64 ":%" PRId64 " is no user id", u->entry,
 			       uid, gid) :
 		       0;
 }
@@ -128,7 +130,8 @@ static int set_metadata_at(struct unpack *u, struct archive_entry *e, const char
 	int r;
 
 	if (owner_differs(u, e) &&
-	    fchownat(u->parent_fd, name, (uid_t)archive_entry_uid(e), (gid_t)archive_entry_gid(e), AT_SYMLINK_NOFOLLOW) < 0)
+	    fchownat(u->parent_fd, name, (uid_t)archive_entry_uid(e), (gid_t)archive_entry_gid(e),
+		     AT_SYMLINK_NOFOLLOW) < 0)
 		return failed(u, errno, "chown");
 	/* only for what was just made and is no link: fchmodat follows */
 	if (mode && fchmodat(u->parent_fd, name, archive_entry_perm(e), 0) < 0)
@@ -166,7 +169,8 @@ static int write_data(struct unpack *u, struct archive_entry *e, int fd)
 	int code;
 
 	if (size < 0 || (uint64_t)size > u->limits.layer_bytes - u->logical)
-		return err_set(u->err, ERR_LIMIT, "entry \"%.300s\": the layer has more than %" PRIu64 " bytes", u->entry,
+		return err_set(u->err, ERR_LIMIT,
+			       "entry \"%.300s\": the layer has more than %" PRIu64 " bytes", u->entry,
 			       u->limits.layer_bytes);
 	u->logical += (uint64_t)size;
 	while ((code = archive_read_data_block(u->archive, &data, &len, &at)) == ARCHIVE_OK) {
@@ -189,7 +193,8 @@ static int write_data(struct unpack *u, struct archive_entry *e, int fd)
 				*u->err = u->source_err;
 			return -EIO;
 		}
-		return err_set(u->err, ERR_CORRUPT, "entry \"%.300s\": %s", u->entry, archive_error_string(u->archive));
+		return err_set(u->err, ERR_CORRUPT, "entry \"%.300s\": %s", u->entry,
+			       archive_error_string(u->archive));
 	}
 	if (end < size && ftruncate(fd, size) < 0)
 		return failed(u, errno, "set its size");
@@ -245,7 +250,8 @@ static void drop_implied(struct unpack *u, const char *path)
 
 	for (size_t i = 0; i < res->n_implied; i++)
 		if (str_eq(res->implied[i], path)) {
-			memmove(&res->implied[i], &res->implied[i + 1], (--res->n_implied - i) * sizeof(*res->implied));
+			memmove(&res->implied[i], &res->implied[i + 1],
+				(--res->n_implied - i) * sizeof(*res->implied));
 			return;
 		}
 }
@@ -277,11 +283,13 @@ int unpack_directory(struct unpack *u, struct archive_entry *e, const char *name
 	if (shadow && (r = unpack_set_opaque(u, u->parent_fd, name)) < 0)
 		return r;
 	/* an existing one may belong to anyone */
-	if ((r = check_owner(u, e)) < 0 || (r = set_metadata(u, e, fd, true, false)) < 0 || (r = note_times(u, fd, e)) < 0)
+	if ((r = check_owner(u, e)) < 0 || (r = set_metadata(u, e, fd, true, false)) < 0 ||
+	    (r = note_times(u, fd, e)) < 0)
 		return r;
 	drop_implied(u, u->times[u->n_times - 1].path);
 	if (u->times_arena.used + u->result->arena.used > UNPACK_NAMES_MAX)
-		return err_set(u->err, ERR_LIMIT, "entry \"%.300s\": too many directories in this layer", u->entry);
+		return err_set(u->err, ERR_LIMIT, "entry \"%.300s\": too many directories in this layer",
+			       u->entry);
 	return 0;
 }
 
@@ -305,7 +313,8 @@ int unpack_symlink(struct unpack *u, struct archive_entry *e, const char *name)
 	int r;
 
 	if (str_empty(target))
-		return err_set(u->err, ERR_INVALID, "entry \"%.300s\": a symbolic link without a target", u->entry);
+		return err_set(u->err, ERR_INVALID, "entry \"%.300s\": a symbolic link without a target",
+			       u->entry);
 	r = check_owner(u, e);
 	if (r < 0)
 		return r;
@@ -358,12 +367,14 @@ int unpack_hardlink(struct unpack *u, const char *name, const char *target)
 	if (r == 0 && fstatat(dir, slash ? slash + 1 : target, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		r = -errno;
 	if (r == -ENOENT)
-		return err_set(u->err, ERR_INVALID, "entry \"%.300s\": a hard link to \"%.300s\", which this layer does not have",
+		return err_set(u->err, ERR_INVALID,
+			       "entry \"%.300s\": a hard link to \"%.300s\", which this layer does not have",
 			       u->entry, target);
 	if (r < 0)
 		return failed(u, r, "open the target of the hard link");
 	if (S_ISDIR(st.st_mode) || unpack_is_whiteout(&st))
-		return err_set(u->err, ERR_INVALID, "entry \"%.300s\": a hard link to \"%.300s\", which is no file", u->entry,
+		return err_set(u->err, ERR_INVALID,
+			       "entry \"%.300s\": a hard link to \"%.300s\", which is no file", u->entry,
 			       target);
 	if (fstatat(u->parent_fd, name, &there, AT_SYMLINK_NOFOLLOW) == 0) {
 		if (there.st_dev == st.st_dev && there.st_ino == st.st_ino)

@@ -95,9 +95,9 @@ static int real_path(struct unpack *u, int fd, const char *name, char **ret)
 
 static int bound_names(struct unpack *u)
 {
-	return u->result->arena.used + u->times_arena.used <= UNPACK_NAMES_MAX ?
-		       0 :
-		       err_set(u->err, ERR_LIMIT, "entry \"%.300s\": too many directories in this layer", u->entry);
+	if (u->result->arena.used + u->times_arena.used <= UNPACK_NAMES_MAX)
+		return 0;
+	return err_set(u->err, ERR_LIMIT, "entry \"%.300s\": too many directories in this layer", u->entry);
 }
 
 /* dir/name, or dir itself with "", was made because something lies in it. */
@@ -110,7 +110,8 @@ static int note_implied(struct unpack *u, int dir, const char *name)
 	if (r < 0)
 		return err_sys(u->err, r, "entry \"%.300s\": name of its parent", u->entry);
 	if ((res->n_implied & (res->n_implied - 1)) == 0)
-		res->implied = mem_grow(res->implied, res->n_implied ? 2 * res->n_implied : 1, sizeof(*res->implied));
+		res->implied = mem_grow(res->implied, res->n_implied ? 2 * res->n_implied : 1,
+					sizeof(*res->implied));
 	res->implied[res->n_implied++] = path;
 	res->inodes++;
 	res->bytes += 4096;
@@ -148,7 +149,8 @@ static int make_parents(struct unpack *u, const char *parent, int *ret_fd)
 		memcpy(path, parent, n);
 		path[n] = '\0';
 		r = sys_open_in(u->root, path, O_PATH | O_DIRECTORY, 0, &fd);
-		if (r == -ENOTDIR && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && unpack_is_whiteout(&st)) {
+		if (r == -ENOTDIR && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    unpack_is_whiteout(&st)) {
 			/* removed below and made anew by this layer */
 			if (unlinkat(dir, name, 0) < 0)
 				return err_sys(u->err, errno, "entry \"%.300s\": replace marker", u->entry);
@@ -310,7 +312,8 @@ static int archive_failed(struct unpack *u, struct archive *a)
 			*u->err = u->source_err;
 		return -EIO;
 	}
-	return err_set(u->err, ERR_CORRUPT, "not a valid tar archive%s%.300s: %s", *u->entry ? ", behind " : "", u->entry,
+	return err_set(u->err, ERR_CORRUPT, "not a valid tar archive%s%.300s: %s",
+		       *u->entry ? ", behind " : "", u->entry,
 		       archive_error_string(a) ? archive_error_string(a) : "");
 }
 
@@ -369,8 +372,8 @@ int unpack_layer(int dirfd, struct source *tar, const struct image_limits *limit
 		 struct err *err)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	struct unpack u = { .root = dirfd, .tar = tar, .limits = *limits, .result = ret, .err = err, .entry = "",
-			    .parent_fd = -EBADF, .source_err = ERR_INIT };
+	struct unpack u = { .root = dirfd, .tar = tar, .limits = *limits, .result = ret, .err = err,
+			    .entry = "", .parent_fd = -EBADF, .source_err = ERR_INIT };
 	locale_t before;
 	int r;
 

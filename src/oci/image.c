@@ -26,13 +26,15 @@ static const struct json_field descriptor_fields[] = {
 	JSON_FIELD_OBJ(OPT_OBJ, struct oci_descriptor, platform, "platform", 0, &platform_type),
 	JSON_FIELD(STR, struct oci_descriptor, artifact_type, "artifactType", 0),
 };
-static const struct json_type descriptor_type = JSON_TYPE("descriptor", struct oci_descriptor, descriptor_fields);
+static const struct json_type descriptor_type = JSON_TYPE("descriptor", struct oci_descriptor,
+							  descriptor_fields);
 
 static const struct json_field index_fields[] = {
 	JSON_FIELD(I64, struct oci_index, schema_version, "schemaVersion", 0),
 	JSON_FIELD(STR, struct oci_index, media_type, "mediaType", 0),
 	JSON_FIELD(STR, struct oci_index, artifact_type, "artifactType", 0),
-	JSON_FIELD_OBJ_LIST(OBJ_LIST, struct oci_index, manifests, "manifests", JSON_ALWAYS, &descriptor_type),
+	JSON_FIELD_OBJ_LIST(OBJ_LIST, struct oci_index, manifests, "manifests", JSON_ALWAYS,
+			    &descriptor_type),
 	JSON_FIELD_LIST(STR_MAP, struct oci_index, annotations, "annotations", 0),
 };
 const struct json_type oci_index_type = JSON_TYPE("image index", struct oci_index, index_fields);
@@ -104,7 +106,8 @@ static int check_descriptor(const struct oci_descriptor *d, const char *what, st
 		const char *colon = strchr(d->digest, ':');
 
 		if (colon && !str_skip_prefix(d->digest, "sha256:"))
-			return err_set(err, ERR_UNSUPPORTED, "%s: digest algorithm %.*s is not supported", what,
+			return err_set(err, ERR_UNSUPPORTED, "%s: digest algorithm %.*s is not supported",
+				       what,
 				       (int)(colon - d->digest < 32 ? colon - d->digest : 32), d->digest);
 		return err_set(err, ERR_INVALID, "%s: \"%.80s\" is not a sha256 digest", what, d->digest);
 	}
@@ -157,8 +160,8 @@ static const struct json_type envelope_type = JSON_TYPE("manifest", struct envel
 static int refuse_schema1(struct err *err)
 {
 	return err_set(err, ERR_UNSUPPORTED,
-		       "this is a Docker schema 1 manifest, a format given up in 2019; push the image again with a "
-		       "current tool");
+		       "this is a Docker schema 1 manifest, a format given up in 2019; push the image "
+		       "again with a current tool");
 }
 
 int oci_document_kind(const void *text, size_t len, const char *media_type, enum oci_document *ret,
@@ -177,10 +180,11 @@ int oci_document_kind(const void *text, size_t len, const char *media_type, enum
 	if (said == KIND_SCHEMA1 || own == KIND_SCHEMA1 || e.schema_version == 1 || e.fs_layers)
 		return refuse_schema1(err);
 	if (!str_empty(e.media_type) && own == KIND_UNKNOWN)
-		return err_set(err, ERR_UNSUPPORTED, "a document of type \"%.100s\" is not an image", e.media_type);
-	if (said != KIND_UNKNOWN && own != KIND_UNKNOWN && said != own)
-		return err_set(err, ERR_INVALID, "served as \"%.100s\" but calls itself \"%.100s\"", media_type,
+		return err_set(err, ERR_UNSUPPORTED, "a document of type \"%.100s\" is not an image",
 			       e.media_type);
+	if (said != KIND_UNKNOWN && own != KIND_UNKNOWN && said != own)
+		return err_set(err, ERR_INVALID, "served as \"%.100s\" but calls itself \"%.100s\"",
+			       media_type, e.media_type);
 	if (own == KIND_UNKNOWN)
 		own = said;
 	if (own == KIND_UNKNOWN && (e.manifests || e.layers || e.config))
@@ -225,7 +229,8 @@ static const char *const config_types[] = {
 	"application/vnd.docker.container.image.v1+json",
 };
 
-int oci_manifest_read(const void *text, size_t len, struct arena *a, struct oci_manifest *ret, struct err *err)
+int oci_manifest_read(const void *text, size_t len, struct arena *a, struct oci_manifest *ret,
+		      struct err *err)
 {
 	struct oci_manifest m;
 	int r;
@@ -238,7 +243,8 @@ int oci_manifest_read(const void *text, size_t len, struct arena *a, struct oci_
 	if (m.schema_version != 2)
 		return err_set(err, ERR_INVALID, "schemaVersion is %lld, not 2", (long long)m.schema_version);
 	if (!str_in(m.config.media_type, config_types, ARRAY_LEN(config_types)))
-		return err_set(err, ERR_UNSUPPORTED, "not an image that can be run: an artifact of type \"%.100s\"",
+		return err_set(err, ERR_UNSUPPORTED,
+			       "not an image that can be run: an artifact of type \"%.100s\"",
 			       !str_empty(m.artifact_type) ? m.artifact_type :
 			       m.config.media_type	   ? m.config.media_type :
 							     "");
@@ -246,10 +252,11 @@ int oci_manifest_read(const void *text, size_t len, struct arena *a, struct oci_
 	if (r < 0)
 		return r;
 	if (m.config.size > OCI_IMAGE_CONFIG_MAX)
-		return err_set(err, ERR_LIMIT, "config has %lld bytes, more than %d", (long long)m.config.size,
-			       OCI_IMAGE_CONFIG_MAX);
+		return err_set(err, ERR_LIMIT, "config has %lld bytes, more than %d",
+			       (long long)m.config.size, OCI_IMAGE_CONFIG_MAX);
 	if (m.n_layers > OCI_LAYERS_MAX)
-		return err_set(err, ERR_LIMIT, "image has %zu layers, more than %d", m.n_layers, OCI_LAYERS_MAX);
+		return err_set(err, ERR_LIMIT, "image has %zu layers, more than %d", m.n_layers,
+			       OCI_LAYERS_MAX);
 	for (size_t i = 0; i < m.n_layers; i++) {
 		char what[32];
 
@@ -268,18 +275,21 @@ int oci_image_read(const void *text, size_t len, struct arena *a, struct oci_ima
 	int r;
 
 	if (len > OCI_IMAGE_CONFIG_MAX)
-		return err_set(err, ERR_LIMIT, "config has %zu bytes, more than %d", len, OCI_IMAGE_CONFIG_MAX);
+		return err_set(err, ERR_LIMIT, "config has %zu bytes, more than %d", len,
+			       OCI_IMAGE_CONFIG_MAX);
 	r = json_read(&oci_image_type, text, len, a, &image, err);
 	if (r < 0)
 		return r;
 	if (image.rootfs.type && !str_eq(image.rootfs.type, "layers"))
-		return err_set(err, ERR_UNSUPPORTED, "rootfs.type \"%.40s\" is not \"layers\"", image.rootfs.type);
+		return err_set(err, ERR_UNSUPPORTED, "rootfs.type \"%.40s\" is not \"layers\"",
+			       image.rootfs.type);
 	if (image.rootfs.n_diff_ids > OCI_LAYERS_MAX)
 		return err_set(err, ERR_LIMIT, "image has %zu layers, more than %d", image.rootfs.n_diff_ids,
 			       OCI_LAYERS_MAX);
 	for (size_t i = 0; i < image.rootfs.n_diff_ids; i++)
 		if (!oci_digest_valid(image.rootfs.diff_ids[i]))
-			return err_set(err, ERR_INVALID, "rootfs.diff_ids[%zu]: \"%.80s\" is not a sha256 digest", i,
+			return err_set(err, ERR_INVALID,
+				       "rootfs.diff_ids[%zu]: \"%.80s\" is not a sha256 digest", i,
 				       image.rootfs.diff_ids[i]);
 	*ret = image;
 	return 0;

@@ -105,7 +105,8 @@ int oci_document_kind(const void *text, size_t len, const char *media_type, enum
 
 int oci_index_read(const void *text, size_t len, struct arena *a, struct oci_index *ret, struct err *err);
 /* Also refuses what no container can run: artifacts, by their type. */
-int oci_manifest_read(const void *text, size_t len, struct arena *a, struct oci_manifest *ret, struct err *err);
+int oci_manifest_read(const void *text, size_t len, struct arena *a, struct oci_manifest *ret,
+		      struct err *err);
 int oci_image_read(const void *text, size_t len, struct arena *a, struct oci_image *ret, struct err *err);
 
 enum oci_compression { OCI_PLAIN, OCI_GZIP, OCI_ZSTD };
@@ -125,8 +126,8 @@ const struct oci_host_platform *oci_host_platform(void);
  * artifacts (platform unknown/unknown) never. NULL and NOT_FOUND with the list of what is
  * offered.
  */
-const struct oci_descriptor *oci_index_choose(const struct oci_index *index, const struct oci_host_platform *host,
-					      struct err *err);
+const struct oci_descriptor *oci_index_choose(const struct oci_index *index,
+					      const struct oci_host_platform *host, struct err *err);
 
 /* -1: not for this host; 0: does not say; else higher is better. */
 int oci_platform_rank(const struct oci_platform *p, const struct oci_host_platform *host);

@@ -54,10 +54,11 @@ static const char *host_variant(const char *machine)
 	    __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
 	    __builtin_cpu_supports("avx512vl"))
 		return "v4";
-	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-	    __builtin_cpu_supports("fma"))
+	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+	    __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma"))
 		return "v3";
-	if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("popcnt"))
+	if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("ssse3") &&
+	    __builtin_cpu_supports("popcnt"))
 		return "v2";
 	return "v1";
 #else
@@ -116,8 +117,8 @@ static bool is_content(const struct oci_descriptor *d)
 	return str_empty(d->artifact_type);
 }
 
-const struct oci_descriptor *oci_index_choose(const struct oci_index *index, const struct oci_host_platform *host,
-					      struct err *err)
+const struct oci_descriptor *oci_index_choose(const struct oci_index *index,
+					      const struct oci_host_platform *host, struct err *err)
 {
 	const struct oci_descriptor *best = NULL;
 	char offered[400] = "";
@@ -137,12 +138,15 @@ const struct oci_descriptor *oci_index_choose(const struct oci_index *index, con
 			best_rank = rank;
 		}
 		if (p && len < sizeof(offered) - 1)
-			len += (size_t)snprintf(offered + len, sizeof(offered) - len, "%s%.20s/%.20s%s%.10s",
-						len ? ", " : "", p->os ? p->os : "", p->architecture ? p->architecture : "",
-						str_empty(p->variant) ? "" : "/", p->variant ? p->variant : "");
+			len += (size_t)snprintf(offered + len, sizeof(offered) - len,
+						"%s%.20s/%.20s%s%.10s", len ? ", " : "",
+						p->os ? p->os : "", p->architecture ? p->architecture : "",
+						str_empty(p->variant) ? "" : "/",
+						p->variant ? p->variant : "");
 	}
 	if (!best)
-		err_set(err, ERR_NOT_FOUND, "nothing for %s/%s%s%s; offered: %s", host->os, host->architecture,
+		err_set(err, ERR_NOT_FOUND, "nothing for %s/%s%s%s; offered: %s", host->os,
+			host->architecture,
 			*host->variant ? "/" : "", host->variant, *offered ? offered : "nothing");
 	return best;
 }

@@ -41,7 +41,8 @@ static void documents_are_told_apart_and_contradictions_refused(void **state)
 		int r = oci_document_kind(rows[i].text, strlen(rows[i].text), rows[i].served, &kind, &err);
 
 		if (r == 0 ? (int)kind != rows[i].kind : rows[i].kind != -1 || err.kind != rows[i].err)
-			fail_msg("%s as %s: %d, kind %d, %s", rows[i].text, rows[i].served, r, kind, err.text);
+			fail_msg("%s as %s: %d, kind %d, %s", rows[i].text, rows[i].served, r, kind,
+				 err.text);
 	}
 }
 
@@ -55,16 +56,23 @@ static void the_entry_for_this_machine_is_chosen_wherever_it_stands(void **state
 		const char *entries, *digest;
 		struct oci_host_platform host;
 	} rows[] = {
-		{ ENTRY(D1, "linux", "arm64", "v8") "," ENTRY(D2, "linux", "amd64", ""), D2, { "linux", "amd64", "v3" } },
-		{ ENTRY(D1, "linux", "amd64", "") "," ENTRY(D2, "linux", "amd64", "v3"), D2, { "linux", "amd64", "v3" } },
-		{ ENTRY(D1, "linux", "amd64", "v4") "," ENTRY(D2, "linux", "amd64", "v2"), D2, { "linux", "amd64", "v3" } },
-		{ ENTRY(D1, "windows", "amd64", "") "," ENTRY(D2, "linux", "x86_64", ""), D2, { "linux", "amd64", "" } },
-		{ ENTRY(D1, "linux", "arm", "v6") "," ENTRY(D2, "linux", "arm", "v7") "," ENTRY(D3, "linux", "arm", "v8"),
+		{ ENTRY(D1, "linux", "arm64", "v8") "," ENTRY(D2, "linux", "amd64", ""), D2,
+		  { "linux", "amd64", "v3" } },
+		{ ENTRY(D1, "linux", "amd64", "") "," ENTRY(D2, "linux", "amd64", "v3"), D2,
+		  { "linux", "amd64", "v3" } },
+		{ ENTRY(D1, "linux", "amd64", "v4") "," ENTRY(D2, "linux", "amd64", "v2"), D2,
+		  { "linux", "amd64", "v3" } },
+		{ ENTRY(D1, "windows", "amd64", "") "," ENTRY(D2, "linux", "x86_64", ""), D2,
+		  { "linux", "amd64", "" } },
+		{ ENTRY(D1, "linux", "arm", "v6") "," ENTRY(D2, "linux", "arm", "v7") "," ENTRY(D3, "linux",
+												"arm", "v8"),
 		  D2, { "linux", "arm", "v7" } },
 		{ ENTRY(D1, "linux", "arm64", ""), D1, { "linux", "arm64", "v8" } },
-		{ "{\"digest\":\"" D1 "\",\"size\":1}," ENTRY(D2, "linux", "amd64", ""), D2, { "linux", "amd64", "" } },
+		{ "{\"digest\":\"" D1 "\",\"size\":1}," ENTRY(D2, "linux", "amd64", ""), D2,
+		  { "linux", "amd64", "" } },
 		{ "{\"digest\":\"" D1 "\",\"size\":1}", D1, { "linux", "amd64", "" } },
-		{ ENTRY(D1, "unknown", "unknown", "") "," ENTRY(D2, "linux", "s390x", ""), NULL, { "linux", "amd64", "" } },
+		{ ENTRY(D1, "unknown", "unknown", "") "," ENTRY(D2, "linux", "s390x", ""), NULL,
+		  { "linux", "amd64", "" } },
 		{ ENTRY(D1, "linux", "amd64", "vx"), NULL, { "linux", "amd64", "v1" } },
 	};
 
@@ -99,11 +107,13 @@ static void manifests_that_cannot_run_are_refused_by_name(void **state)
 		const char *says;
 	} rows[] = {
 		{ MANIFEST(CONFIG_TYPE, D1, "9", "x"), ERR_NONE, "" },
-		{ MANIFEST("application/vnd.cncf.helm.config.v1+json", D1, "9", "x"), ERR_UNSUPPORTED, "helm" },
+		{ MANIFEST("application/vnd.cncf.helm.config.v1+json", D1, "9", "x"), ERR_UNSUPPORTED,
+		  "helm" },
 		{ MANIFEST(CONFIG_TYPE, D1, "-9", "x"), ERR_INVALID, "negative" },
 		{ MANIFEST(CONFIG_TYPE, D1, "99999999", "x"), ERR_LIMIT, "config has" },
 		{ MANIFEST(CONFIG_TYPE, "sha512:22", "9", "x"), ERR_UNSUPPORTED, "sha512" },
-		{ MANIFEST(CONFIG_TYPE, "sha256:../../../etc/passwd", "9", "x"), ERR_INVALID, "not a sha256" },
+		{ MANIFEST(CONFIG_TYPE, "sha256:../../../etc/passwd", "9", "x"), ERR_INVALID,
+		  "not a sha256" },
 		{ "{\"schemaVersion\":2,\"layers\":[]}", ERR_INVALID, "config" },
 	};
 
@@ -113,7 +123,8 @@ static void manifests_that_cannot_run_are_refused_by_name(void **state)
 		struct err err = ERR_INIT;
 		int r = oci_manifest_read(rows[i].text, strlen(rows[i].text), &a, &m, &err);
 
-		if ((r == 0) != (rows[i].kind == ERR_NONE) || err.kind != rows[i].kind || !strstr(err.text, rows[i].says))
+		if ((r == 0) != (rows[i].kind == ERR_NONE) || err.kind != rows[i].kind ||
+		    !strstr(err.text, rows[i].says))
 			fail_msg("%s: %d %s", rows[i].text, r, err.text);
 	}
 }
@@ -144,7 +155,8 @@ static void a_config_gives_the_defaults_of_a_process(void **state)
 		"{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{\"User\":\"www-data:33\","
 		"\"ExposedPorts\":{\"80/tcp\":{}},\"Env\":[\"A=b\"],\"Entrypoint\":null,\"Cmd\":[\"nginx\"],"
 		"\"Volumes\":{\"/data\":{},\"/x\":{}},\"Labels\":null,\"StopSignal\":\"SIGQUIT\"},"
-		"\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"" D1 "\"]},\"history\":[{\"empty_layer\":true}]}";
+		"\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"" D1 "\"]},"
+		"\"history\":[{\"empty_layer\":true}]}";
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	struct oci_image image;
 	struct err err = ERR_INIT;

@@ -45,7 +45,8 @@ static int fetch_token(struct registry_session *s, const struct challenge *c, ch
 {
 	CLEANUP(buf_done) struct buf query = BUF_INIT(TOKEN_MAX), body = BUF_INIT(TOKEN_MAX);
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
-	autofree char *scope = mem_printf("repository:%s:pull", s->repository), *url = NULL, *authorization = NULL;
+	autofree char *scope = mem_printf("repository:%s:pull", s->repository), *url = NULL, *authorization =
+		NULL;
 	struct transfer_request req;
 	const struct transfer_answer *answer;
 	struct token_answer token;
@@ -57,7 +58,8 @@ static int fetch_token(struct registry_session *s, const struct challenge *c, ch
 	if (!str_skip_prefix(c->realm, "https://") && !str_skip_prefix(c->realm, "http://"))
 		return err_set(err, ERR_INVALID, "its token server \"%.200s\" is no web address", c->realm);
 	if (has_secret && !str_skip_prefix(c->realm, "https://") && s->schemes[s->scheme] == SCHEME_HTTPS)
-		return err_set(err, ERR_DENIED, "its token server %.200s would get the credentials in the clear", c->realm);
+		return err_set(err, ERR_DENIED,
+			       "its token server %.200s would get the credentials in the clear", c->realm);
 	if (*s->identity_token) {
 		parameter(&query, "grant_type", "refresh_token");
 		parameter(&query, "client_id", "caisson");
@@ -78,10 +80,12 @@ static int fetch_token(struct registry_session *s, const struct challenge *c, ch
 	if (r < 0)
 		return err_wrap(err, r, "token server %.200s", c->realm);
 	if (answer->status != 200) {
+		bool denied = answer->status == 401 || answer->status == 403;
+
 		session_server_words(t, words, sizeof(words));
-		r = err_set(err, answer->status == 401 || answer->status == 403 ? ERR_DENIED : ERR_UNAVAILABLE,
-			    "token server %.200s: status %ld%s%s%s", c->realm, answer->status, *words ? ": " : "", words,
-			    has_secret ? "" : " (no credentials were given)");
+		r = err_set(err, denied ? ERR_DENIED : ERR_UNAVAILABLE,
+			    "token server %.200s: status %ld%s%s%s", c->realm, answer->status,
+			    *words ? ": " : "", words, has_secret ? "" : " (no credentials were given)");
 	} else {
 		r = transfer_read_all(t, &body, err);
 		if (r == 0)
@@ -100,7 +104,8 @@ static int fetch_token(struct registry_session *s, const struct challenge *c, ch
 	return 0;
 }
 
-int session_authenticate(struct registry_session *s, const struct transfer_answer *answer, unsigned generation,
+int session_authenticate(struct registry_session *s, const struct transfer_answer *answer,
+			 unsigned generation,
 			 struct err *err)
 {
 	const struct challenge *chosen = NULL;
@@ -125,7 +130,8 @@ int session_authenticate(struct registry_session *s, const struct transfer_answe
 		else if (*s->username)
 			fresh = basic(s->username, s->password);
 		else
-			r = err_set(err, ERR_DENIED, "asks for a user name and password, and none were given");
+			r = err_set(err, ERR_DENIED,
+				    "asks for a user name and password, and none were given");
 		if (r == 0) {
 			free(s->authorization);
 			s->authorization = fresh;

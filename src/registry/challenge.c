@@ -156,10 +156,14 @@ void base64_encode(const void *data, size_t len, struct buf *out)
 	const uint8_t *p = data;
 
 	for (size_t i = 0; i < len; i += 3) {
-		uint32_t v = (uint32_t)p[i] << 16 | (i + 1 < len ? (uint32_t)p[i + 1] << 8 : 0) | (i + 2 < len ? p[i + 2] : 0);
-		char quad[4] = { digits[v >> 18], digits[v >> 12 & 63], i + 1 < len ? digits[v >> 6 & 63] : '=',
-				 i + 2 < len ? digits[v & 63] : '=' };
+		uint32_t second = i + 1 < len ? p[i + 1] : 0, third = i + 2 < len ? p[i + 2] : 0;
+		uint32_t v = (uint32_t)p[i] << 16 | second << 8 | third;
+		char quad[4] = { digits[v >> 18], digits[v >> 12 & 63], digits[v >> 6 & 63], digits[v & 63] };
 
+		if (i + 1 >= len)
+			quad[2] = '=';
+		if (i + 2 >= len)
+			quad[3] = '=';
 		buf_append(out, quad, 4);
 	}
 }

@@ -80,7 +80,8 @@ int registry_manifest_get(struct registry_session *s, const char *reference, str
 			  char type[REGISTRY_TYPE_MAX], struct err *err);
 
 /* Returns when the server has answered 200. The blob must be closed before the session. */
-int registry_blob_open(struct registry_session *s, const char *digest, struct registry_blob **ret, struct err *err);
+int registry_blob_open(struct registry_session *s, const char *digest, struct registry_blob **ret,
+		       struct err *err);
 /* Bytes, 0 at the end, negative. A body shorter than its Content-Length is UNAVAILABLE. */
 ssize_t registry_blob_read(struct registry_blob *b, void *buf, size_t len, struct err *err);
 void registry_blob_close(struct registry_blob *b);

@@ -44,7 +44,8 @@ static int take_credentials(struct registry_session *s, const struct registry_cr
 
 	if (c && str_empty(c->username) && !str_empty(c->auth)) {
 		if (base64_decode(c->auth, &pair) < 0 || !(colon = strchr(buf_text(&pair), ':')))
-			return err_set(err, ERR_INVALID, "credentials: auth is not the base64 of user:password");
+			return err_set(err, ERR_INVALID,
+				       "credentials: auth is not the base64 of user:password");
 		*colon = '\0';
 		s->username = mem_strdup(buf_text(&pair));
 		s->password = mem_strdup(colon + 1);
@@ -165,7 +166,8 @@ void session_server_words(struct transfer *t, char *out, size_t size)
 	if (json_read(&errors_type, body.data, body.len, &a, &e, NULL) == 0) {
 		if (e.n_errors)
 			snprintf(out, size, "%.60s%s%.200s", e.errors[0].code ? e.errors[0].code : "",
-				 e.errors[0].code && e.errors[0].message ? ": " : "", e.errors[0].message ? e.errors[0].message : "");
+				 e.errors[0].code && e.errors[0].message ? ": " : "",
+				 e.errors[0].message ? e.errors[0].message : "");
 		else if (e.details)
 			snprintf(out, size, "%.200s", e.details);
 	} else if (body.len < 200) {
@@ -193,7 +195,8 @@ static bool other_scheme_may_do(enum scheme scheme, int code, long status)
 {
 	if (scheme == SCHEME_HTTPS)
 		return code == CURLE_COULDNT_CONNECT || code == CURLE_SSL_CONNECT_ERROR;
-	return status == 400 || code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR || code == CURLE_WEIRD_SERVER_REPLY ||
+	return status == 400 || code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR ||
+		code == CURLE_WEIRD_SERVER_REPLY ||
 	       code == CURLE_UNSUPPORTED_PROTOCOL;
 }
 
@@ -227,8 +230,10 @@ static int refused(struct transfer *t, const struct transfer_answer *answer, str
 }
 
 /* One way from the registry's URL over its redirects: a transfer with any answer but those. */
-static int follow(struct registry_session *s, const char *first, const char *accept, const char *authorization,
-		  struct transfer **ret, const struct transfer_answer **ret_answer, int *ret_code, struct err *err)
+static int follow(struct registry_session *s, const char *first, const char *accept,
+		  const char *authorization,
+		  struct transfer **ret, const struct transfer_answer **ret_answer, int *ret_code,
+			  struct err *err)
 {
 	autofree char *url = mem_strdup(first);
 
@@ -249,8 +254,10 @@ static int follow(struct registry_session *s, const char *first, const char *acc
 		}
 		if ((*ret_answer)->status < 300 || (*ret_answer)->status >= 400 || !(*ret_answer)->location)
 			return 0;
-		if (str_skip_prefix(first, "https://") && !str_skip_prefix((*ret_answer)->location, "https://")) {
-			r = err_set(err, ERR_DENIED, "redirects from HTTPS to \"%.200s\"", (*ret_answer)->location);
+		if (str_skip_prefix(first, "https://") && !str_skip_prefix((*ret_answer)->location,
+									   "https://")) {
+			r = err_set(err, ERR_DENIED, "redirects from HTTPS to \"%.200s\"",
+				    (*ret_answer)->location);
 			transfer_free(*ret);
 			return r;
 		}
@@ -282,9 +289,11 @@ static int request(struct registry_session *s, const char *path, const char *acc
 		generation = s->generation;
 		authorization = s->authorization ? mem_strdup(s->authorization) : NULL;
 		pthread_mutex_unlock(&s->mutex);
-		url = mem_printf("%s://%s/v2/%s/%s", scheme == SCHEME_HTTP ? "http" : "https", s->host, s->repository, path);
+		url = mem_printf("%s://%s/v2/%s/%s", scheme == SCHEME_HTTP ? "http" : "https", s->host,
+				 s->repository, path);
 		r = follow(s, url, accept, authorization, &t, &answer, &code, err);
-		retry_scheme = !known && s->n_schemes == 2 && other_scheme_may_do(scheme, code, r < 0 ? 0 : answer->status);
+		retry_scheme = !known && s->n_schemes == 2 &&
+			other_scheme_may_do(scheme, code, r < 0 ? 0 : answer->status);
 		if (retry_scheme || (r == 0 && !known)) {
 			pthread_mutex_lock(&s->mutex);
 			if (!s->scheme_known) {
@@ -321,7 +330,8 @@ static int request(struct registry_session *s, const char *path, const char *acc
 			int64_t wait = (NSEC_PER_SEC / 2) << waits++;
 
 			if (answer->retry_after >= 0)
-				wait = (answer->retry_after < WAIT_MAX_S ? answer->retry_after : WAIT_MAX_S) * NSEC_PER_SEC;
+				wait = NSEC_PER_SEC *
+				       (answer->retry_after < WAIT_MAX_S ? answer->retry_after : WAIT_MAX_S);
 			transfer_free(t);
 			r = nap(s, wait, err);
 			if (r < 0)
@@ -363,7 +373,8 @@ struct registry_blob {
 	char digest[80];
 };
 
-int registry_blob_open(struct registry_session *s, const char *digest, struct registry_blob **ret, struct err *err)
+int registry_blob_open(struct registry_session *s, const char *digest, struct registry_blob **ret,
+		       struct err *err)
 {
 	autofree char *path = mem_printf("blobs/%s", digest);
 	const struct transfer_answer *answer;

@@ -38,7 +38,8 @@ void session_request(const struct registry_session *s, const char *url, struct t
  * another thread has brought a newer one meanwhile there is nothing to do. DENIED when
  * nothing more can be tried.
  */
-int session_authenticate(struct registry_session *s, const struct transfer_answer *answer, unsigned generation,
+int session_authenticate(struct registry_session *s, const struct transfer_answer *answer,
+			 unsigned generation,
 			 struct err *err);
 
 /* What the server says in the body of an error, in one line: "denied: requested access …". */

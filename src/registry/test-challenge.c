@@ -10,8 +10,8 @@ static void challenges_are_read_as_servers_write_them(void **state)
 	static const struct {
 		const char *value, *want; /* scheme realm service scope; */
 	} rows[] = {
-		{ "Bearer realm=\"https://auth.docker.io/token\",service=\"registry.docker.io\",scope=\"repository:library/"
-		  "nginx:pull\"",
+		{ "Bearer realm=\"https://auth.docker.io/token\",service=\"registry.docker.io\","
+		  "scope=\"repository:library/nginx:pull\"",
 		  "1 https://auth.docker.io/token registry.docker.io repository:library/nginx:pull;" },
 		{ "Basic realm=\"a, \\\"b\\\"\"", "0 a, \"b\"  ;" },
 		{ "basic realm=x", "0 x  ;" },
@@ -32,16 +32,18 @@ static void challenges_are_read_as_servers_write_them(void **state)
 		size_t n = challenge_parse(rows[i].value, &a, list, 0);
 
 		for (size_t j = 0; j < n; j++)
-			buf_printf(&out, "%d %s %s %s;", list[j].scheme, list[j].realm, list[j].service, list[j].scope);
+			buf_printf(&out, "%d %s %s %s;", list[j].scheme, list[j].realm, list[j].service,
+				   list[j].scope);
 		assert_string_equal(buf_text(&out), rows[i].want);
 	}
 }
 
 static void only_true_loopback_addresses_are_loopback(void **state)
 {
-	static const char *const yes[] = { "localhost", "LOCALHOST:5000", "127.0.0.1", "127.9.9.9:80", "[::1]", "[::1]:5000" };
-	static const char *const no[] = { "localhost.evil.example", "127.evil.example", "127.0.0.1.example", "128.0.0.1",
-					  "[::2]", "1270.0.0.1", "127.0.0", "example.org", "" };
+	static const char *const yes[] = { "localhost", "LOCALHOST:5000", "127.0.0.1", "127.9.9.9:80",
+					   "[::1]", "[::1]:5000" };
+	static const char *const no[] = { "localhost.evil.example", "127.evil.example", "127.0.0.1.example",
+					  "128.0.0.1", "[::2]", "1270.0.0.1", "127.0.0", "example.org", "" };
 
 	for (size_t i = 0; i < ARRAY_LEN(yes); i++)
 		assert_true(host_is_loopback(yes[i]));
@@ -56,7 +58,8 @@ static void origins_and_lists_compare_whole_hosts(void **state)
 	assert_true(host_in_list("a.example:99", list, 2) && host_in_list("B.example:5000", list, 2));
 	assert_false(host_in_list("b.example", list, 2) || host_in_list("xa.example", list, 2));
 	assert_true(url_same_origin("https://a/x", "HTTPS://A/y?z"));
-	assert_false(url_same_origin("https://a/x", "http://a/x") || url_same_origin("https://a", "https://a:444") ||
+	assert_false(url_same_origin("https://a/x", "http://a/x") ||
+		     url_same_origin("https://a", "https://a:444") ||
 		     url_same_origin("https://a", "https://a.evil") || url_same_origin("x", "x"));
 }
 

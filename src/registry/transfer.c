@@ -117,7 +117,8 @@ static void set_options(struct transfer *t, const struct transfer_request *req)
 	curl_easy_setopt(c, CURLOPT_HEADERDATA, t);
 	curl_easy_setopt(c, CURLOPT_BUFFERSIZE, (long)CHUNK);
 	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, t->message);
-	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, req->connect_timeout ? (long)(req->connect_timeout / NSEC_PER_MSEC) : 10000L);
+	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS,
+			 req->connect_timeout ? (long)(req->connect_timeout / NSEC_PER_MSEC) : 10000L);
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, seconds(req->stall_timeout, 30));
 	curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
@@ -141,7 +142,8 @@ static int failed(struct transfer *t, struct err *err)
 	switch (t->result) {
 	case CURLE_OPERATION_TIMEDOUT:
 		if (t->headers_done)
-			return err_set(err, ERR_UNAVAILABLE, "stopped sending (nothing for %ld s)", seconds(t->stall_timeout, 30));
+			return err_set(err, ERR_UNAVAILABLE, "stopped sending (nothing for %ld s)",
+				       seconds(t->stall_timeout, 30));
 		return err_set(err, ERR_UNAVAILABLE, "no answer: %s", failure(t));
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CACERT_BADFILE:
@@ -171,8 +173,9 @@ static int step(struct transfer *t, struct err *err)
 
 static int wait_more(struct transfer *t, struct err *err)
 {
-	return curl_multi_poll(t->multi, NULL, 0, SLICE_MS, NULL) == CURLM_OK ? step(t, err) :
-									       err_set(err, ERR_INTERNAL, "curl_multi_poll");
+	if (curl_multi_poll(t->multi, NULL, 0, SLICE_MS, NULL) != CURLM_OK)
+		return err_set(err, ERR_INTERNAL, "curl_multi_poll");
+	return step(t, err);
 }
 
 static int header(struct transfer *t, const char *name, const char *value)
@@ -193,8 +196,8 @@ static int header(struct transfer *t, const char *name, const char *value)
 	return 0;
 }
 
-int transfer_start(const struct transfer_request *req, struct transfer **ret, const struct transfer_answer **ret_answer,
-		   int *ret_code, struct err *err)
+int transfer_start(const struct transfer_request *req, struct transfer **ret,
+		   const struct transfer_answer **ret_answer, int *ret_code, struct err *err)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct transfer *t = mem_new(1, sizeof(*t));

@@ -36,8 +36,8 @@ struct transfer_answer {
 
 /* 0 when the headers are complete; negative and answer->code when there was none. The answer
  * lives as long as the transfer. */
-int transfer_start(const struct transfer_request *req, struct transfer **ret, const struct transfer_answer **ret_answer,
-		   int *ret_code, struct err *err);
+int transfer_start(const struct transfer_request *req, struct transfer **ret,
+		   const struct transfer_answer **ret_answer, int *ret_code, struct err *err);
 ssize_t transfer_read(struct transfer *t, void *buf, size_t len, struct err *err);
 /* The whole body, appended: LIMIT when it is larger than out's bound. */
 int transfer_read_all(struct transfer *t, struct buf *out, struct err *err);

@@ -18,7 +18,8 @@ const char *blob_name(const char *digest)
 
 static int check(const char *digest, struct err *err)
 {
-	return *blob_name(digest) ? 0 : err_set(err, ERR_INVALID, "blob \"%.80s\": not a sha256 digest", digest);
+	return *blob_name(digest) ? 0 : err_set(err, ERR_INVALID, "blob \"%.80s\": not a sha256 digest",
+						digest);
 }
 
 /* 1 when the file was there already. From here on the lease keeps it. */

@@ -26,14 +26,17 @@ static const char schema[] =
 	"CREATE TABLE image_layer(image TEXT NOT NULL, position INTEGER NOT NULL, layer INTEGER NOT NULL,"
 	" PRIMARY KEY(image, position)) WITHOUT ROWID;"
 	"CREATE INDEX image_layer_layer ON image_layer(layer);"
-	"CREATE TABLE image_blob(image TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY(image, digest)) WITHOUT ROWID;"
+	"CREATE TABLE image_blob(image TEXT NOT NULL, digest TEXT NOT NULL,"
+	" PRIMARY KEY(image, digest)) WITHOUT ROWID;"
 	"CREATE INDEX image_blob_digest ON image_blob(digest);"
 	"CREATE TABLE snapshot(num INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, image TEXT NOT NULL,"
 	" read_only INTEGER NOT NULL);"
-	"CREATE TABLE snapshot_layer(snapshot TEXT NOT NULL, position INTEGER NOT NULL, layer INTEGER NOT NULL,"
+	"CREATE TABLE snapshot_layer(snapshot TEXT NOT NULL, position INTEGER NOT NULL,"
+	" layer INTEGER NOT NULL,"
 	" PRIMARY KEY(snapshot, position)) WITHOUT ROWID;"
 	"CREATE INDEX snapshot_layer_layer ON snapshot_layer(layer);"
-	"CREATE TABLE record(num INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL, doc TEXT NOT NULL,"
+	"CREATE TABLE record(num INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL,"
+	" doc TEXT NOT NULL,"
 	" UNIQUE(kind, id));"
 	"PRAGMA user_version = 1;";
 
@@ -89,9 +92,12 @@ static void bind(sqlite3_stmt *stmt, const char *types, va_list ap)
 {
 	for (int i = 1; *types; types++, i++) {
 		/* the texts stay valid until the statement is reset: no copy */
-		int code = *types == 's' ? sqlite3_bind_text(stmt, i, va_arg(ap, const char *), -1, SQLITE_STATIC) :
-					   sqlite3_bind_int64(stmt, i, va_arg(ap, int64_t));
+		int code;
 
+		if (*types == 's')
+			code = sqlite3_bind_text(stmt, i, va_arg(ap, const char *), -1, SQLITE_STATIC);
+		else
+			code = sqlite3_bind_int64(stmt, i, va_arg(ap, int64_t));
 		assert(code == SQLITE_OK);
 	}
 }
@@ -200,7 +206,8 @@ int db_open(struct store *s, const char *path, bool *ret_damaged, struct err *er
 	int code, r;
 
 	*ret_damaged = false;
-	code = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+	code = sqlite3_open_v2(path, &s->db,
+			       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
 	if (code != SQLITE_OK)
 		return db_error(s, code, err);
 	sqlite3_extended_result_codes(s->db, 1);

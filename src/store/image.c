@@ -46,14 +46,16 @@ static int publish_blob(struct store *s, const char *image, const char *digest, 
 
 	if (fstatat(s->blobs_fd, blob_name(digest), &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_sys(err, errno, "blob %s", digest);
-	r = db_run(s, err, "INSERT OR IGNORE INTO blob(digest, size) VALUES(?, ?)", "si", digest, (int64_t)st.st_size);
+	r = db_run(s, err, "INSERT OR IGNORE INTO blob(digest, size) VALUES(?, ?)", "si", digest,
+		   (int64_t)st.st_size);
 	if (r < 0)
 		return r;
-	return db_run(s, err, "INSERT OR IGNORE INTO image_blob(image, digest) VALUES(?, ?)", "ss", image, digest);
+	return db_run(s, err, "INSERT OR IGNORE INTO image_blob(image, digest) VALUES(?, ?)", "ss", image,
+		      digest);
 }
 
-static int publish_rows(struct store *s, const struct store_image *image, const char *const *refs, size_t n_refs,
-			struct err *err)
+static int publish_rows(struct store *s, const struct store_image *image, const char *const *refs,
+			size_t n_refs, struct err *err)
 {
 	int r = image_exists(s, image->id, err);
 
@@ -63,20 +65,23 @@ static int publish_rows(struct store *s, const struct store_image *image, const 
 
 			r = publish_layer(s, &image->layers[i], &id, err);
 			if (r == 0)
-				r = db_run(s, err, "INSERT INTO image_layer(image, position, layer) VALUES(?, ?, ?)", "sii",
-					   image->id, (int64_t)i, id);
+				r = db_run(s, err,
+					   "INSERT INTO image_layer(image, position, layer) VALUES(?, ?, ?)",
+					   "sii", image->id, (int64_t)i, id);
 			if (r < 0)
 				return r;
 		}
 	if (r < 0)
 		return r;
 	r = db_run(s, err,
-		   "INSERT INTO image(id, doc) VALUES(?, ?) ON CONFLICT(id) DO UPDATE SET doc = excluded.doc", "ss",
+		   "INSERT INTO image(id, doc) VALUES(?, ?)"
+		   " ON CONFLICT(id) DO UPDATE SET doc = excluded.doc", "ss",
 		   image->id, image->doc);
 	for (size_t i = 0; r == 0 && i < image->n_blobs; i++)
 		r = publish_blob(s, image->id, image->blobs[i], err);
 	for (size_t i = 0; r == 0 && i < n_refs; i++)
-		r = db_run(s, err, "INSERT OR REPLACE INTO ref(name, image) VALUES(?, ?)", "ss", refs[i], image->id);
+		r = db_run(s, err, "INSERT OR REPLACE INTO ref(name, image) VALUES(?, ?)", "ss", refs[i],
+			   image->id);
 	return r;
 }
 
@@ -154,7 +159,8 @@ static int read_rows(struct store *s, struct arena *a, struct row **ret, size_t 
 	for (; r > 0; r = db_next(s, stmt, err)) {
 		if ((*ret_n & (*ret_n - 1)) == 0)
 			*ret = mem_grow(*ret, *ret_n ? 2 * *ret_n : 1, sizeof(**ret));
-		(*ret)[(*ret_n)++] = (struct row){ arena_strdup(a, db_text(stmt, 0)), arena_strdup(a, db_text(stmt, 1)), NULL, 0 };
+		(*ret)[(*ret_n)++] = (struct row){ arena_strdup(a, db_text(stmt, 0)),
+						   arena_strdup(a, db_text(stmt, 1)), NULL, 0 };
 	}
 	for (size_t i = 0; r == 0 && i < *ret_n; i++) {
 		struct row *row = &(*ret)[i];

@@ -141,7 +141,9 @@ int store_layer_find(struct store_lease *l, const char *key, struct store_layer 
 	int r;
 
 	WITH_LOCK(s);
-	r = db_get(s, err, &stmt, "SELECT id, key, diff_id, digest, size, bytes, inodes, has_root FROM layer WHERE key = ?", "s", key);
+	r = db_get(s, err, &stmt,
+		   "SELECT id, key, diff_id, digest, size, bytes, inodes, has_root FROM layer WHERE key = ?",
+		   "s", key);
 	if (r > 0) {
 		layer_read(stmt, ret);
 		db_reset(stmt);
@@ -150,7 +152,8 @@ int store_layer_find(struct store_lease *l, const char *key, struct store_layer 
 	return r;
 }
 
-int store_image_layers(struct store *s, const char *id, struct store_layer **ret, size_t *ret_n, struct err *err)
+int store_image_layers(struct store *s, const char *id, struct store_layer **ret, size_t *ret_n,
+		       struct err *err)
 {
 	autofree struct store_layer *layers = NULL;
 	sqlite3_stmt *stmt;
@@ -211,7 +214,8 @@ int store_layer_open(struct store *s, int64_t id, int *ret_dirfd, struct err *er
 {
 	char name[LAYER_NAME_MAX];
 
-	*ret_dirfd = openat(s->layers_fd, layer_name(id, name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	*ret_dirfd = openat(s->layers_fd, layer_name(id, name),
+			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return *ret_dirfd < 0 ? err_sys(err, errno, "open %s/layers/%s", s->root, name) : 0;
 }
 
@@ -243,7 +247,8 @@ int garbage_collect(struct store *s, struct garbage *g, struct err *err)
 	if (r < 0)
 		return r;
 	r = db_get(s, err, &stmt,
-		   "SELECT digest FROM blob WHERE NOT EXISTS (SELECT 1 FROM image_blob WHERE digest = blob.digest)", "");
+		   "SELECT digest FROM blob WHERE NOT EXISTS"
+		   " (SELECT 1 FROM image_blob WHERE digest = blob.digest)", "");
 	for (; r > 0; r = db_next(s, stmt, err)) {
 		const char *digest = db_text(stmt, 0);
 

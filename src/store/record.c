@@ -36,8 +36,8 @@ struct pair {
 	char *id, *doc;
 };
 
-static int pairs_read(struct store *s, struct arena *a, sqlite3_stmt *stmt, int r, struct pair **ret, size_t *ret_n,
-		      struct err *err)
+static int pairs_read(struct store *s, struct arena *a, sqlite3_stmt *stmt, int r, struct pair **ret,
+		      size_t *ret_n, struct err *err)
 {
 	struct pair *pairs = NULL;
 	size_t n = 0;
@@ -73,7 +73,8 @@ int store_record_list(struct store *s, const char *kind, store_record_fn fn, voi
 		sqlite3_stmt *stmt;
 
 		WITH_LOCK(s);
-		r = db_get(s, err, &stmt, "SELECT id, doc FROM record WHERE kind = ? ORDER BY num", "s", kind);
+		r = db_get(s, err, &stmt, "SELECT id, doc FROM record WHERE kind = ? ORDER BY num", "s",
+			   kind);
 		r = pairs_read(s, &a, stmt, r, &pairs, &n, err);
 	}
 	return r < 0 ? r : pairs_call(pairs, n, fn, user);

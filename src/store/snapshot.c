@@ -33,9 +33,11 @@ static int read_snapshot(struct store *s, const char *id, struct store_snapshot 
 		return r < 0 ? r : err_sysk(err, ERR_NOT_FOUND, ENOENT, "snapshot %s", id);
 	read_only = sqlite3_column_int(stmt, 0);
 	db_reset(stmt);
-	r = db_get(s, err, &stmt, "SELECT layer FROM snapshot_layer WHERE snapshot = ? ORDER BY position DESC", "s", id);
+	r = db_get(s, err, &stmt,
+		   "SELECT layer FROM snapshot_layer WHERE snapshot = ? ORDER BY position DESC", "s", id);
 	for (; r > 0; r = db_next(s, stmt, err)) {
-		autofree char *lower = mem_printf("%s/layers/%" PRId64, s->root, (int64_t)sqlite3_column_int64(stmt, 0));
+		autofree char *lower = mem_printf("%s/layers/%" PRId64, s->root,
+						  (int64_t)sqlite3_column_int64(stmt, 0));
 
 		/* a layer that an image has twice counts where it is topmost, which hides all that
 		 * the lower one could add or remove; overlay takes no directory twice */
@@ -73,8 +75,8 @@ static int insert_rows(struct store *s, const char *image_id, const char *id, bo
 		return err_sysk(err, ERR_EXISTS, EEXIST, "snapshot %s", id);
 	}
 	if (r == 0)
-		r = db_run(s, err, "INSERT INTO snapshot(id, image, read_only) VALUES(?, ?, ?)", "ssi", id, image_id,
-			   (int64_t)read_only);
+		r = db_run(s, err, "INSERT INTO snapshot(id, image, read_only) VALUES(?, ?, ?)", "ssi", id,
+			   image_id, (int64_t)read_only);
 	if (r == 0)
 		r = db_run(s, err,
 			   "INSERT INTO snapshot_layer(snapshot, position, layer)"
@@ -88,8 +90,8 @@ static int find_root(struct store *s, const char *id, int64_t *ret, struct err *
 {
 	sqlite3_stmt *stmt;
 	int r = db_get(s, err, &stmt,
-		       "SELECT layer FROM snapshot_layer JOIN layer ON layer.id = layer WHERE snapshot = ? AND has_root"
-		       " ORDER BY position DESC LIMIT 1",
+		       "SELECT layer FROM snapshot_layer JOIN layer ON layer.id = layer"
+		       " WHERE snapshot = ? AND has_root ORDER BY position DESC LIMIT 1",
 		       "s", id);
 
 	*ret = 0;
@@ -127,7 +129,8 @@ static int make_dirs(struct store *s, const char *id, int64_t root_layer,
 }
 
 int store_snapshot_prepare(struct store *s, const char *image_id, const char *id,
-			   const struct store_snapshot_options *options, struct store_snapshot *ret, struct err *err)
+			   const struct store_snapshot_options *options, struct store_snapshot *ret,
+				   struct err *err)
 {
 	static const struct store_snapshot_options defaults;
 	CLEANUP(store_snapshot_done) struct store_snapshot snap = STORE_SNAPSHOT_INIT;

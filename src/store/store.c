@@ -43,7 +43,8 @@ static int lock_root(struct store *s, struct err *err)
  */
 static int set_aside(struct store *s, const char *why, struct buf *note, struct err *err)
 {
-	static const char *const names[] = { "meta.db", "meta.db-wal", "meta.db-shm", "layers", "snapshots", "blobs" };
+	static const char *const names[] = { "meta.db", "meta.db-wal", "meta.db-shm", "layers", "snapshots",
+					     "blobs" };
 	char away[64];
 	autofd int dir = -EBADF;
 
@@ -57,7 +58,9 @@ static int set_aside(struct store *s, const char *why, struct buf *note, struct 
 		if (renameat(s->root_fd, names[i], dir, names[i]) < 0 && errno != ENOENT)
 			return err_sys(err, errno, "move %s/%s to %s", s->root, names[i], away);
 	if (note)
-		buf_printf(note, "%s/meta.db is damaged (%s): it was set aside with its layers and snapshots in %s/%s",
+		buf_printf(note,
+			   "%s/meta.db is damaged (%s): it was set aside with its layers and "
+			   "snapshots in %s/%s",
 			   s->root, why, s->root, away);
 	return 0;
 }
@@ -252,8 +255,9 @@ int store_usage(struct store *s, uint64_t *ret_bytes, uint64_t *ret_inodes, stru
 
 	WITH_LOCK(s);
 	r = db_get(s, err, &stmt,
-		   "SELECT (SELECT coalesce(sum(bytes), 0) FROM layer) + (SELECT coalesce(sum((size + 4095) / 4096 * 4096), 0)"
-		   " FROM blob), (SELECT coalesce(sum(inodes), 0) FROM layer) + (SELECT count(*) FROM blob)",
+		   "SELECT (SELECT coalesce(sum(bytes), 0) FROM layer)"
+		   " + (SELECT coalesce(sum((size + 4095) / 4096 * 4096), 0) FROM blob),"
+		   " (SELECT coalesce(sum(inodes), 0) FROM layer) + (SELECT count(*) FROM blob)",
 		   "");
 	if (r < 0)
 		return r;

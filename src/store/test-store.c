@@ -63,8 +63,8 @@ static void publish(struct store *s, char id, const char *layers, const char *re
 	struct store_lease *l = store_lease_new(s);
 	struct store_layer staged[8] = { 0 };
 	const char *blob = digest(id);
-	struct store_image image = { .id = digest(id), .doc = "{}", .layers = staged, .n_layers = strlen(layers),
-				     .blobs = &blob, .n_blobs = 1 };
+	struct store_image image = { .id = digest(id), .doc = "{}", .layers = staged,
+				     .n_layers = strlen(layers), .blobs = &blob, .n_blobs = 1 };
 	struct err err = ERR_INIT;
 
 	for (size_t i = 0; layers[i]; i++) {
@@ -123,7 +123,8 @@ static void records_are_kept_in_the_order_of_their_first_put(void **state)
 
 static void layers_stay_under_a_snapshot_when_their_image_goes(void **state)
 {
-	CLEANUP(store_snapshot_done) struct store_snapshot snap = STORE_SNAPSHOT_INIT, again = STORE_SNAPSHOT_INIT;
+	CLEANUP(store_snapshot_done) struct store_snapshot snap = STORE_SNAPSHOT_INIT, again =
+		STORE_SNAPSHOT_INIT;
 	struct store *s = open_store();
 	uint64_t bytes, inodes;
 	struct err err = ERR_INIT;
@@ -254,7 +255,8 @@ static void a_read_only_snapshot_has_two_lowers_and_no_upper(void **state)
 	struct err err = ERR_INIT;
 
 	publish(s, 'a', "1", "x:1");
-	assert_int_equal(store_snapshot_prepare(s, digest('a'), "v", &(struct store_snapshot_options){ .read_only = true },
+	assert_int_equal(store_snapshot_prepare(s, digest('a'), "v",
+						&(struct store_snapshot_options){ .read_only = true },
 						&snap, &err), 0);
 	assert_int_equal(snap.n_lowers, 2);
 	assert_true(!snap.upper && exists("%s/dir", snap.lowers[0]) && exists("%s", snap.lowers[1]));
@@ -299,7 +301,8 @@ static void a_damaged_database_is_set_aside_with_all_that_it_named(void **state)
 	publish(s, 'a', "1", "x:1");
 	store_close(s);
 	fd = open(db, O_WRONLY | O_TRUNC);
-	assert_int_equal(write(fd, "this is not a database, not even nearly; it was hit by something", 64), 64);
+	assert_int_equal(write(fd, "this is not a database, not even nearly; it was hit by something", 64),
+			 64);
 	close(fd);
 	assert_int_equal(store_open(root, NULL, &s, &note, &err), 0);
 	assert_non_null(strstr(buf_text(&note), "damaged"));

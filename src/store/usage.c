@@ -61,7 +61,8 @@ static void walk_dir(struct walk *w, int fd, int depth)
 	closedir(dir);
 }
 
-int store_snapshot_usage(struct store *s, const char *id, uint64_t *ret_bytes, uint64_t *ret_inodes, struct err *err)
+int store_snapshot_usage(struct store *s, const char *id, uint64_t *ret_bytes, uint64_t *ret_inodes,
+			 struct err *err)
 {
 	CLEANUP(store_snapshot_done) struct store_snapshot snap = STORE_SNAPSHOT_INIT;
 	struct walk w = { 0 };

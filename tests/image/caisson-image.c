@@ -50,7 +50,8 @@ static void *pull_one(void *user)
 {
 	struct one *o = user;
 
-	o->r = image_pull(table, &(struct image_pull){ .name = o->name, .cancel = o->cancel }, &o->id, &o->err);
+	o->r = image_pull(table, &(struct image_pull){ .name = o->name, .cancel = o->cancel }, &o->id,
+			  &o->err);
 	return NULL;
 }
 
@@ -134,8 +135,10 @@ static int import(char **args, struct err *err)
 	struct stat st;
 	int r;
 
-	r = stat(args[0], &st) == 0 && S_ISDIR(st.st_mode) ? image_import_layout(table, args[0], NULL, args[1], &id, err) :
-							      image_import_archive(table, args[0], NULL, args[1], &id, err);
+	if (stat(args[0], &st) == 0 && S_ISDIR(st.st_mode))
+		r = image_import_layout(table, args[0], NULL, args[1], &id, err);
+	else
+		r = image_import_archive(table, args[0], NULL, args[1], &id, err);
 	if (r == 0)
 		puts(id);
 	return r;
@@ -166,8 +169,8 @@ static int inspect(char **args, struct err *err)
 
 	if (r < 0)
 		return r;
-	printf("id %s\nmanifest %s\nchain %s\nsize %" PRIu64 "\nunpacked %" PRIu64 "\n", img->id, img->manifest_digest,
-	       img->chain_id, img->size, img->unpacked);
+	printf("id %s\nmanifest %s\nchain %s\nsize %" PRIu64 "\nunpacked %" PRIu64 "\n", img->id,
+	       img->manifest_digest, img->chain_id, img->size, img->unpacked);
 	if (img->has_uid)
 		printf("uid %" PRId64 "\n", img->uid);
 	else
@@ -243,9 +246,12 @@ static const struct {
 	int min;
 	int (*run)(char **args, struct err *err);
 } commands[] = {
-	{ "pull", 1, pull },   { "import", 1, import },	    { "list", 0, list },	 { "inspect", 1, inspect },
-	{ "lowers", 1, lowers }, { "snapshot", 2, snapshot }, { "unsnapshot", 1, unsnapshot }, { "rm", 1, rm },
-	{ "tag", 2, tag },     { "usage", 0, usage },	    { "pulls", 1, pulls },	 { "cancel", 2, cancel },
+	{ "pull", 1, pull },   { "import", 1, import },     { "list", 0, list },
+	        { "inspect", 1, inspect },
+	{ "lowers", 1, lowers }, { "snapshot", 2, snapshot }, { "unsnapshot", 1, unsnapshot },
+	{ "rm", 1, rm },
+	{ "tag", 2, tag },     { "usage", 0, usage },       { "pulls", 1, pulls },
+	      { "cancel", 2, cancel },
 	{ "churn", 1, churn },
 };
 
@@ -260,7 +266,8 @@ static int run(char **argv, int argc, struct err *err)
 {
 	CLEANUP(buf_done) struct buf note = BUF_INIT(4096);
 	const char *insecure = getenv("INSECURE");
-	struct image_settings settings = { .insecure = &insecure, .n_insecure = insecure != NULL, .ca_file = getenv("CA_FILE"),
+	struct image_settings settings = { .insecure = &insecure, .n_insecure = insecure != NULL,
+					   .ca_file = getenv("CA_FILE"),
 					   .stall_timeout = number("STALL") * NSEC_PER_SEC,
 					   .parallel = (unsigned)number("PARALLEL"),
 					   .limits = { .layer_bytes = (uint64_t)number("LAYER_BYTES") } };
