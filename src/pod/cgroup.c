@@ -56,11 +56,14 @@ int pod_cgroup_choose(struct pod_sandbox *p, struct err *err)
 		r = cgroup_host_get(&host, err);
 	if (r < 0)
 		return err_wrap(err, r, "cgroup_parent %s", path);
+	/* no other pod takes a directory away between our looking and our being known to use it */
+	pthread_mutex_lock(&m->cgroups);
 	made = first_missing(host, path, a);
 	pod_lock(m);
 	p->cgroup_path = path;
 	p->priv->cgroup_made = made;
 	pod_unlock(m);
+	pthread_mutex_unlock(&m->cgroups);
 	return 0;
 }
 
@@ -82,51 +85,72 @@ static bool remove_empty(const struct cgroup_host *host, const char *path)
 	return gone;
 }
 
-/* Somebody else's pod below path takes over the duty. */
-static void hand_over(struct pod_sandbox *p, const char *path)
+/* Another pod at or below path that has not released it, or is about to use it. Under the lock. */
+static struct pod_sandbox *heir_of(const struct pod_sandbox *p, const char *path)
+{
+	list_for_each(priv, &p->priv->m->order, struct pod_sandbox_private, link) {
+		const char *other = priv->pod->cgroup_path ? priv->pod->cgroup_path : "";
+		const char *rest = str_skip_prefix(other, path);
+
+		if (priv->pod != p && !priv->cgroup_released && rest && (!*rest || *rest == '/'))
+			return priv->pod;
+	}
+	return NULL;
+}
+
+/* The heir with a reference, which removes from now on what p would have, or NULL. */
+static struct pod_sandbox *hand_over(struct pod_sandbox *p, const char *path)
 {
 	struct pod_manager *m = p->priv->m;
-	struct pod_sandbox *heir = NULL;
+	struct pod_sandbox *heir;
+	const char *made = p->priv->cgroup_made;
 
 	pod_lock(m);
-	list_for_each(priv, &m->order, struct pod_sandbox_private, link) {
-		const char *rest = str_skip_prefix(priv->pod->cgroup_path ? priv->pod->cgroup_path : "", path);
-
-		if (priv->pod == p || priv->torn_down || !rest || (*rest && *rest != '/'))
-			continue;
-		heir = priv->pod;
-		if (!priv->cgroup_made || strlen(priv->cgroup_made) > strlen(p->priv->cgroup_made))
-			priv->cgroup_made = arena_strdup(&priv->arena, p->priv->cgroup_made);
+	heir = heir_of(p, path);
+	if (heir) {
+		if (!heir->priv->cgroup_made || strlen(heir->priv->cgroup_made) > strlen(made))
+			heir->priv->cgroup_made = arena_strdup(&heir->priv->arena, made);
 		pod_sandbox_ref(heir);
-		break;
 	}
 	pod_unlock(m);
-	if (heir)
-		pod_sandbox_commit(heir, NULL);
-	pod_sandbox_unref(heir);
+	return heir;
+}
+
+/* What was made for the pod, from its own directory upwards. With m->cgroups held. */
+static struct pod_sandbox *release(struct pod_sandbox *p)
+{
+	autofree char *path = mem_strdup(p->cgroup_path);
+	size_t stop = strlen(p->priv->cgroup_made);
+	const struct cgroup_host *host;
+
+	if (cgroup_host_get(&host, NULL) < 0)
+		return NULL;
+	while (strlen(path) >= stop) {
+		struct pod_sandbox *heir = hand_over(p, path);
+		char *slash = strrchr(path, '/');
+
+		if (heir || !remove_empty(host, path) || !slash || slash == path)
+			return heir;
+		*slash = '\0';
+	}
+	return NULL;
 }
 
 void pod_cgroup_release(struct pod_sandbox *p)
 {
-	autofree char *path = NULL;
-	const struct cgroup_host *host;
-	size_t stop;
+	struct pod_manager *m = p->priv->m;
+	struct pod_sandbox *heir = NULL;
 
-	if (!p->cgroup_path || !p->priv->cgroup_made || cgroup_host_get(&host, NULL) < 0)
-		return;
-	stop = strlen(p->priv->cgroup_made);
-	path = mem_strdup(p->cgroup_path);
-	while (strlen(path) >= stop) {
-		char *slash = strrchr(path, '/');
-
-		if (!remove_empty(host, path)) {
-			hand_over(p, path);
-			return;
-		}
-		if (!slash || slash == path)
-			return;
-		*slash = '\0';
-	}
+	pthread_mutex_lock(&m->cgroups);
+	if (p->cgroup_path && p->priv->cgroup_made && !p->priv->cgroup_released)
+		heir = release(p);
+	pod_lock(m);
+	p->priv->cgroup_released = true;
+	pod_unlock(m);
+	pthread_mutex_unlock(&m->cgroups);
+	if (heir)
+		pod_sandbox_commit(heir, NULL);
+	pod_sandbox_unref(heir);
 }
 
 int pod_cgroup_destroy(const char *path, struct err *err)

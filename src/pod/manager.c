@@ -69,6 +69,7 @@ int pod_manager_new(struct event_loop *loop, struct store *store, struct image_t
 	list_init(&m->order);
 	list_init(&m->ops);
 	pthread_mutex_init(&m->lock, NULL);
+	pthread_mutex_init(&m->cgroups, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&m->changed, &attr);
@@ -134,6 +135,7 @@ void pod_manager_free(struct pod_manager *m)
 	map_done(&m->container_keys);
 	pthread_cond_destroy(&m->changed);
 	pthread_mutex_destroy(&m->lock);
+	pthread_mutex_destroy(&m->cgroups);
 	arena_done(&m->arena);
 	free(m);
 }

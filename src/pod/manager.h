@@ -46,6 +46,7 @@ struct pod_manager {
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* CLOCK_MONOTONIC */
+	pthread_mutex_t cgroups; /* over looking for and removing directories above pods; before lock */
 	struct map pods, containers;           /* by id */
 	struct map pod_keys, container_keys;   /* by key */
 	struct list order;                     /* struct pod_sandbox_private.link, oldest first */
@@ -74,6 +75,7 @@ struct pod_sandbox_private {
 	struct cni_attachment *network; /* NULL with the host's network */
 	char *boot_id;                  /* of pid, shim, netns */
 	struct shim_process shim;       /* pid 0: none */
+	bool cgroup_released;           /* nothing of it is to be removed by this pod any more */
 	char *cgroup_made;              /* topmost directory that was not there before, or NULL */
 	struct shim_watch *watch;       /* loop thread */
 	struct watch_user *watch_user;  /* loop thread; exits.c */

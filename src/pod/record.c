@@ -118,14 +118,17 @@ int pod_sandbox_commit(struct pod_sandbox *p, struct err *err)
 	CLEANUP(buf_done) struct buf text = BUF_INIT(RECORD_MAX);
 	struct pod_manager *m = p->priv->m;
 	struct pod_record record;
+	bool gone;
 	int r;
 
 	pthread_mutex_lock(&p->priv->commit);
 	pod_lock(m);
+	gone = p->priv->removed;
 	pod_to_record(p, &record);
 	r = json_write(&pod_record_type, &record, 0, &text, err);
 	pod_unlock(m);
-	if (r == 0)
+	/* nor here may somebody's late word bring back what was removed */
+	if (r == 0 && !gone)
 		r = store_record_put(m->store, "pod", p->id, buf_text(&text), err);
 	pthread_mutex_unlock(&p->priv->commit);
 	return r < 0 ? err_wrap(err, r, "record of the pod") : 0;
@@ -223,7 +226,7 @@ static int pod_from_record(struct pod_manager *m, const char *id, const char *do
 	p->pid = rec.pid;
 	p->pid_ticks = rec.pid_ticks;
 	p->priv->want = (enum pod_intent)rec.want;
-	p->priv->torn_down = rec.torn_down;
+	p->priv->torn_down = p->priv->cgroup_released = rec.torn_down;
 	p->priv->cgroup_made = rec.cgroup_made;
 	p->priv->boot_id = rec.boot_id;
 	p->priv->network = rec.network;
