@@ -28,7 +28,7 @@ int passwd_home(const char *text, size_t len, uid_t uid, char *out, size_t size)
 		number[field_len[2]] = '\0';
 		if (str_to_u32(number, 10, &v) < 0 || v != uid)
 			continue;
-		if (!field_len[5] || field_len[5] >= size)
+		if (!field_len[5] || field_len[5] >= size || memchr(field[5], '\0', field_len[5]))
 			return -ENOENT;
 		memcpy(out, field[5], field_len[5]);
 		out[field_len[5]] = '\0';
