@@ -54,8 +54,13 @@ int mnt_fs_make(const char *type, const char *source, const char *const *data, s
 	return r;
 }
 
-/* A late overlay (kernels before 6.5): mount(2) on the host's "/" would shadow what is still
- * needed, so it goes on the directory that the specification calls the root. */
+/*
+ * A late overlay (kernels before 6.5): mount(2) on the host's "/" would shadow what is still
+ * needed, so it goes on the directory that the specification calls the root. Layers are
+ * named by descriptors, which keeps the one page of options long enough for all of them;
+ * overlay takes only directories of the mount namespace it is mounted in, so they are
+ * opened here.
+ */
 static int mount_late_overlay(struct mnt_plan *plan, struct err *err)
 {
 	char data[4096];
@@ -63,6 +68,9 @@ static int mount_late_overlay(struct mnt_plan *plan, struct err *err)
 
 	memcpy(data, "lowerdir=", len);
 	for (size_t i = 0; i < plan->n_lowers; i++) {
+		plan->overlay_fds[i] = open(plan->lowers[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (plan->overlay_fds[i] < 0)
+			return err_sys(err, errno, "layer %s", plan->lowers[i]);
 		if (i)
 			data[len++] = ':';
 		sys_fd_path(plan->overlay_fds[i], data + len);

@@ -92,12 +92,12 @@ static int open_bind(struct mnt_plan *plan, struct mnt_entry *e, struct err *err
 enum { FSCONFIG_STRING_MAX = 255 };
 
 /* A directory as fsconfig takes it: its path, or where that is too long a descriptor's. */
-static const char *short_path(struct mnt_plan *plan, const char *path, size_t i, bool always, int *ret_r)
+static const char *short_path(struct mnt_plan *plan, const char *path, size_t i, int *ret_r)
 {
 	char *text;
 
 	*ret_r = 0;
-	if (!always && strlen(path) <= FSCONFIG_STRING_MAX)
+	if (strlen(path) <= FSCONFIG_STRING_MAX)
 		return path;
 	plan->overlay_fds[i] = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (plan->overlay_fds[i] < 0) {
@@ -150,9 +150,6 @@ static int open_overlay(struct mnt_plan *plan, struct err *err)
 	if (r < 0)
 		return err_sys(err, r, "file system overlay");
 	plan->overlay_late = r;
-	for (size_t i = 0; i < plan->n_lowers && plan->overlay_late; i++)
-		if (!short_path(plan, plan->lowers[i], i, true, &r))
-			return err_sys(err, r, "layer %s", plan->lowers[i]);
 	if (plan->overlay_late)
 		return 0;
 	r = sys_fsopen("overlay", &fs);
@@ -160,7 +157,7 @@ static int open_overlay(struct mnt_plan *plan, struct err *err)
 		return err_sys(err, r, "file system overlay");
 	sys_fsconfig(fs, "source", "overlay");
 	for (size_t i = 0; i < plan->n_lowers; i++) {
-		path = short_path(plan, plan->lowers[i], i, false, &r);
+		path = short_path(plan, plan->lowers[i], i, &r);
 		if (!path)
 			return err_sys(err, r, "layer %s", plan->lowers[i]);
 		r = overlay_option(plan, fs, "lowerdir+", path, err);
@@ -168,11 +165,11 @@ static int open_overlay(struct mnt_plan *plan, struct err *err)
 			return err_wrap(err, r, "layer %s", plan->lowers[i]);
 	}
 	if (plan->upper) {
-		path = short_path(plan, plan->upper, UPPER, false, &r);
+		path = short_path(plan, plan->upper, UPPER, &r);
 		r = path ? overlay_option(plan, fs, "upperdir", path, err) : err_sys(err, r, "%s", plan->upper);
 		if (r < 0)
 			return r;
-		path = short_path(plan, plan->work, WORK, false, &r);
+		path = short_path(plan, plan->work, WORK, &r);
 		r = path ? overlay_option(plan, fs, "workdir", path, err) : err_sys(err, r, "%s", plan->work);
 		if (r == 0 && plan->is_volatile)
 			r = overlay_option(plan, fs, "volatile", NULL, err);

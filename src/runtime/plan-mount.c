@@ -122,6 +122,12 @@ static int plan_root(struct runtime_plan *plan, const struct runtime_create *wha
 
 		if (!o->n_lowers || !o->upper != !o->work)
 			return err_set(err, ERR_INVALID, "overlay: no layers, or only one of upper and work");
+		/* the kernel makes no overlay of one layer alone: it is a read-only directory then */
+		if (o->n_lowers == 1 && !o->upper) {
+			m->root = o->lowers[0];
+			m->root_readonly = true;
+			return 0;
+		}
 		m->lowers = (const char *const *)o->lowers;
 		m->n_lowers = o->n_lowers;
 		m->upper = o->upper;
