@@ -8,6 +8,7 @@
  */
 #include "pod/manager.h"
 
+#include <poll.h>
 #include <stdio.h>
 
 struct watch_user {
@@ -21,6 +22,27 @@ bool pod_process_alive(struct pod_process process)
 
 	return process.pid > 0 && sys_pidfd_open_verified(process.pid, process.ticks, &fd) == 0 &&
 	       sys_pidfd_exited(fd) != 1;
+}
+
+bool pod_process_gone(struct pod_process process, int64_t deadline)
+{
+	autofd int fd = -EBADF;
+	struct pollfd pfd;
+
+	if (!process.pid || sys_pidfd_open_verified(process.pid, process.ticks, &fd) < 0)
+		return true;
+	pfd = (struct pollfd){ .fd = fd, .events = POLLIN };
+	while (poll(&pfd, 1, time_poll_ms(deadline)) < 0 && errno == EINTR)
+		;
+	return sys_pidfd_exited(fd) == 1;
+}
+
+void pod_process_kill(struct pod_process process)
+{
+	autofd int fd = -EBADF;
+
+	if (process.pid && sys_pidfd_open_verified(process.pid, process.ticks, &fd) == 0)
+		sys_pidfd_signal(fd, SIGKILL);
 }
 
 bool pod_container_set_exited(struct pod_container *c, int code, int64_t at, bool oom, const char *reason,

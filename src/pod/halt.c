@@ -12,15 +12,25 @@
 #include <stdio.h>
 #include <time.h>
 
-static char *shim_address(struct pod_container *c, struct arena *a)
+bool pod_shim_to_ask(struct pod_sandbox *p, struct shim_process *ret)
 {
-	struct pod_manager *m = c->priv->m;
-	char *address;
+	bool yes;
 
-	pod_lock(m);
-	address = c->pod->priv->shim.pid ? arena_strdup(a, c->pod->priv->shim.address) : NULL;
-	pod_unlock(m);
-	return address;
+	pod_lock(p->priv->m);
+	*ret = p->priv->shim;
+	yes = ret->pid && p->priv->shim_mute_until < time_now_mono();
+	pod_unlock(p->priv->m);
+	return yes;
+}
+
+int pod_shim_told(struct pod_sandbox *p, int r, const struct err *err)
+{
+	if (r < 0 && (err->kind == ERR_TIMEOUT || err->kind == ERR_UNAVAILABLE)) {
+		pod_lock(p->priv->m);
+		p->priv->shim_mute_until = time_now_mono() + POD_SHIM_MUTE_TIME;
+		pod_unlock(p->priv->m);
+	}
+	return r;
 }
 
 /* Whether anything in the kernel can still be this container's. */
@@ -29,24 +39,51 @@ static bool from_this_boot(const struct pod_container *c)
 	return str_eq(c->priv->boot_id, sys_boot_id());
 }
 
+/* Without the shim: by pidfd and cgroup. Nobody will announce the end, so it is noted here. */
+static int kill_by_kernel(struct pod_container *c, struct err *err)
+{
+	struct pod_manager *m = c->priv->m;
+	struct pod_process process = pod_container_process(c);
+	bool changed;
+	int r = 0;
+
+	pod_process_kill(process);
+	if (c->cgroup_path)
+		r = pod_cgroup_destroy(c->cgroup_path, err);
+	if (r < 0)
+		return r;
+	if (!pod_process_gone(process, time_now_mono() + POD_KILL_TIME))
+		return err_set(err, ERR_TIMEOUT, "process %d does not end, not even by SIGKILL", (int)process.pid);
+	r = pod_container_reconcile(c, true, err);
+	if (r < 0)
+		return r;
+	pod_lock(m);
+	changed = c->state == POD_RUNNING &&
+		  pod_container_set_exited(c, 137, 0, false, "Error", "killed; its shim did not answer");
+	pod_unlock(m);
+	return changed ? pod_container_commit(c, err) : 0;
+}
+
 int pod_container_kill(struct pod_container *c, struct err *err)
 {
-	CLEANUP(arena_done) struct arena a = ARENA_INIT;
-	char *address = shim_address(c, &a);
-	struct pod_process process = pod_container_process(c);
-	autofd int fd = -EBADF;
+	struct shim_process shim;
 	int r = -ENOENT;
 
 	if (!from_this_boot(c))
 		return 0;
-	if (address)
-		r = shim_task_kill(address, c->id, "", SIGKILL, true, time_now_mono() + POD_KILL_TIME, err);
+	if (pod_shim_to_ask(c->pod, &shim)) {
+		r = shim_task_kill(shim.address, c->id, "", SIGKILL, true, time_now_mono() + POD_SHIM_KILL_TIME, err);
+		pod_shim_told(c->pod, r, err);
+	}
 	if (r == 0)
 		return 0;
+	/* over already: its announcement, with the exit code, is on its way */
+	if (err->kind == ERR_NOT_FOUND || err->kind == ERR_STATE) {
+		err_clear(err);
+		return 0;
+	}
 	err_clear(err);
-	if (process.pid && sys_pidfd_open_verified(process.pid, process.ticks, &fd) == 0)
-		sys_pidfd_signal(fd, SIGKILL);
-	return c->cgroup_path ? pod_cgroup_destroy(c->cgroup_path, err) : 0;
+	return kill_by_kernel(c, err);
 }
 
 /* Until EXITED or *deadline, which may be moved by others: 0 or -ETIMEDOUT. */
@@ -96,20 +133,20 @@ int pod_container_await(struct pod_container *c, int64_t deadline, struct err *e
 
 int pod_container_halt(struct pod_op *op, struct pod_container *c, int sig, struct err *err)
 {
-	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	struct err ignored = ERR_INIT;
-	char *address;
+	struct shim_process shim;
 	int r;
 
 	if (!pod_container_in(c, POD_RUNNING))
 		return 0;
 	if (sig != SIGKILL) {
 		pod_op_stage_anyway(op, "waiting for the container to end by itself");
-		address = shim_address(c, &a);
 		r = -ENOENT;
-		if (address)
-			r = shim_task_kill(address, c->id, "", sig, false, time_now_mono() + POD_KILL_TIME,
-					   &ignored);
+		if (pod_shim_to_ask(c->pod, &shim)) {
+			r = shim_task_kill(shim.address, c->id, "", sig, false,
+					   time_now_mono() + POD_SHIM_KILL_TIME, &ignored);
+			pod_shim_told(c->pod, r, &ignored);
+		}
 		/* refused because it is over already: the announcement is on its way */
 		if (r == 0 || ignored.kind == ERR_NOT_FOUND || ignored.kind == ERR_STATE) {
 			r = await(c, &op->grace_end);
@@ -129,7 +166,7 @@ int pod_container_halt(struct pod_op *op, struct pod_container *c, int sig, stru
 /* What was created and never started, or could not be, is alive still: it is killed first. */
 static int delete_by_shim(struct pod_container *c, const char *address, struct err *err)
 {
-	int64_t deadline = time_now_mono() + POD_TASK_TIME;
+	int64_t deadline = time_now_mono() + POD_SHIM_KILL_TIME;
 	struct shim_state state;
 	int r = shim_task_delete(address, c->id, "", deadline, err);
 
@@ -146,17 +183,16 @@ static int delete_by_shim(struct pod_container *c, const char *address, struct e
 
 int pod_container_task_delete(struct pod_container *c, struct err *err)
 {
-	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	struct pod_manager *m = c->priv->m;
-	char *address = shim_address(c, &a);
+	struct shim_process shim;
 	struct shim_launch launch;
 	int r = -ENOENT;
 
 	if (!c->priv->task || c->pod->priv->torn_down)
 		return 0;
 	if (from_this_boot(c)) {
-		if (address)
-			r = delete_by_shim(c, address, err);
+		if (pod_shim_to_ask(c->pod, &shim))
+			r = pod_shim_told(c->pod, delete_by_shim(c, shim.address, err), err);
 		if (r < 0) {
 			err_clear(err);
 			pod_shim_launch(c->pod, &launch);

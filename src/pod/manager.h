@@ -76,6 +76,7 @@ struct pod_sandbox_private {
 	char *boot_id;                  /* of pid, shim, netns */
 	struct shim_process shim;       /* pid 0: none */
 	bool cgroup_released;           /* nothing of it is to be removed by this pod any more */
+	int64_t shim_mute_until;        /* it did not answer: till then its pod is ended without it */
 	char *cgroup_made;              /* topmost directory that was not there before, or NULL */
 	struct shim_watch *watch;       /* loop thread */
 	struct watch_user *watch_user;  /* loop thread; exits.c */
@@ -248,7 +249,7 @@ int pod_sandbox_purge(struct pod_op *op, struct pod_sandbox *p, struct err *err)
 
 /* Signal, grace, SIGKILL, until the container is EXITED. Held by op. */
 int pod_container_halt(struct pod_op *op, struct pod_container *c, int sig, struct err *err);
-/* SIGKILL to all of it, by the shim or without. */
+/* SIGKILL to all of it, by the shim; or without one, then its end has been waited for and noted. */
 int pod_container_kill(struct pod_container *c, struct err *err);
 /* Waits for EXITED until the deadline, then asks the kernel. */
 int pod_container_await(struct pod_container *c, int64_t deadline, struct err *err);
@@ -267,6 +268,14 @@ int pod_container_shim(struct pod_container *c, struct arena *a, char **ret, str
 /* The process of the container's own config.json, with another command and without a terminal. */
 int pod_container_exec_process(struct pod_container *c, char *const *cmd, size_t n_cmd, struct arena *a,
 			       struct oci_process *ret, struct err *err);
+
+/*
+ * The pod's shim as far as ending something is concerned: false when there is none, or when it did
+ * not answer a moment ago. Each step of an end must not wait for it anew.
+ */
+bool pod_shim_to_ask(struct pod_sandbox *p, struct shim_process *ret);
+/* What a call of it gave: remembers that it does not answer. Returns r. */
+int pod_shim_told(struct pod_sandbox *p, int r, const struct err *err);
 
 /* ---- exits.c ---- */
 
@@ -287,6 +296,9 @@ int pod_container_reconcile(struct pod_container *c, bool shim_alive, struct err
 
 /* That very process still exists. */
 bool pod_process_alive(struct pod_process process);
+/* Waits for its end, though it is no child of ours: false when the deadline passed. */
+bool pod_process_gone(struct pod_process process, int64_t deadline);
+void pod_process_kill(struct pod_process process);
 
 /* ---- recover.c ---- */
 
@@ -303,5 +315,7 @@ void pod_shim_launch(const struct pod_sandbox *p, struct shim_launch *ret);
 #define POD_TASK_CREATE_TIME (60 * NSEC_PER_SEC)
 #define POD_TASK_TIME (10 * NSEC_PER_SEC)
 #define POD_KILL_TIME (10 * NSEC_PER_SEC)
+#define POD_SHIM_KILL_TIME (5 * NSEC_PER_SEC) /* for the shim to take a signal or a deletion */
+#define POD_SHIM_MUTE_TIME (30 * NSEC_PER_SEC)
 #define POD_CLEANUP_TIME (20 * NSEC_PER_SEC)
 #define POD_HOLD_TIME (110 * NSEC_PER_SEC)

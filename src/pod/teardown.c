@@ -7,7 +7,6 @@
 #include "pod/cgroup.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <sys/mount.h>
 
@@ -20,38 +19,16 @@ static void keep_first(int *first, struct err *first_err, int r, const struct er
 	}
 }
 
-/* Waits for the end of a process that is not our child. */
-static bool process_gone(struct pod_process process, int64_t deadline)
-{
-	autofd int fd = -EBADF;
-	struct pollfd pfd;
-
-	if (!process.pid || sys_pidfd_open_verified(process.pid, process.ticks, &fd) < 0)
-		return true;
-	pfd = (struct pollfd){ .fd = fd, .events = POLLIN };
-	while (poll(&pfd, 1, time_poll_ms(deadline)) < 0 && errno == EINTR)
-		;
-	return sys_pidfd_exited(fd) == 1;
-}
-
-static void process_kill(struct pod_process process)
-{
-	autofd int fd = -EBADF;
-
-	if (process.pid && sys_pidfd_open_verified(process.pid, process.ticks, &fd) == 0)
-		sys_pidfd_signal(fd, SIGKILL);
-}
-
 /* The pause process by its shim; UNAVAILABLE and the like: it has to go without. */
 static int end_pause_by_shim(struct pod_sandbox *p, const struct shim_process *shim, struct err *err)
 {
-	int64_t deadline = time_now_mono() + POD_KILL_TIME;
+	int64_t deadline = time_now_mono() + POD_SHIM_KILL_TIME;
 	int r = shim_task_kill(shim->address, p->id, "", SIGKILL, true, deadline, err);
 
 	if (r < 0 && err->kind != ERR_NOT_FOUND && err->kind != ERR_STATE)
 		return r;
 	err_clear(err);
-	if (!process_gone(pod_sandbox_process(p), deadline))
+	if (!pod_process_gone(pod_sandbox_process(p), deadline))
 		return err_set(err, ERR_TIMEOUT, "the pause process does not end");
 	r = shim_task_delete(shim->address, p->id, "", deadline, err);
 	if (r < 0 && err->kind != ERR_NOT_FOUND)
@@ -72,25 +49,23 @@ static int end_pause(void *user, struct err *err)
 	struct shim_process shim;
 	struct shim_launch launch;
 	struct err ignored = ERR_INIT;
+	bool ask = pod_shim_to_ask(p, &shim);
 	int r = 0;
 
 	if (!str_eq(p->priv->boot_id, sys_boot_id()))
 		return 0;
-	pod_lock(m);
-	shim = p->priv->shim;
-	pod_unlock(m);
-	if (!shim.pid && shim_find(p->dir, &shim, NULL) < 0)
-		shim.pid = 0;
+	if (!shim.pid)
+		ask = shim_find(p->dir, &shim, NULL) == 0;
 	monitor = (struct pod_process){ shim.pid, shim.start_ticks };
-	if (shim.pid && (end_pause_by_shim(p, &shim, &ignored) < 0 ||
-			 !process_gone(monitor, time_now_mono() + 5 * NSEC_PER_SEC)))
-		process_kill(monitor);
+	if (ask && end_pause_by_shim(p, &shim, &ignored) == 0)
+		pod_process_gone(monitor, time_now_mono() + POD_SHIM_KILL_TIME);
+	pod_process_kill(monitor);
 	if (pod_process_alive(pause) || access(record, F_OK) == 0) {
 		pod_shim_launch(p, &launch);
 		launch.bundle = bundle;
 		r = shim_cleanup(&launch, p->id, m->runtime_root, time_now_mono() + POD_CLEANUP_TIME, err);
-		process_kill(pause);
-		if (!process_gone(pause, time_now_mono() + POD_KILL_TIME))
+		pod_process_kill(pause);
+		if (!pod_process_gone(pause, time_now_mono() + POD_KILL_TIME))
 			return err_set(err, ERR_TIMEOUT, "the pause process %d does not end", (int)pause.pid);
 	}
 	if (p->cgroup_path && r == 0)

@@ -77,3 +77,36 @@ cycle() { # name
 	left=$(census)
 	[ -z "$left" ] || { echo "$left"; false; }
 }
+
+@test "a shim that hangs: its pod is ended without it, and other pods do not notice" {
+	json=$(pod_config h)
+	pod=$(crictl runp "$json")
+	id=$(run_container "$pod" "$json" c-h 'sleep 1000')
+	shim=$(jq -r .pid "$dir/state/pods/$pod/shim.json")
+	kill -STOP "$shim"
+	started=$SECONDS
+	crictl stopp "$pod" &
+	cycle other
+	[ $((SECONDS - started)) -le 5 ]
+	wait $!
+	[ $((SECONDS - started)) -le 20 ]
+	[ "$(status_of "$id" state)" = CONTAINER_EXITED ]
+	crictl rmp "$pod"
+	[ ! -d "/proc/$shim" ]
+	left=$(census)
+	[ -z "$left" ] || { echo "$left"; false; }
+}
+
+@test "pause that is killed: the pod is not ready, and can be stopped and removed" {
+	json=$(pod_config z)
+	pod=$(crictl runp "$json")
+	kill -KILL "$(crictl inspectp "$pod" | jq .info.pid)"
+	for _ in $(seq 50); do [ "$(crictl inspectp "$pod" | jq -r .status.state)" = SANDBOX_NOTREADY ] && break; sleep 0.05; done
+	[ "$(crictl inspectp "$pod" | jq -r .status.state)" = SANDBOX_NOTREADY ]
+	run crictl create "$pod" "$(container_config c-z 'true')" "$json"
+	[ "$status" -ne 0 ]
+	[[ $output == *"not ready"* ]]
+	crictl rmp -f "$pod"
+	left=$(census)
+	[ -z "$left" ] || { echo "$left"; false; }
+}
