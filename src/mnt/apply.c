@@ -18,7 +18,8 @@ int mnt_fs_make(const char *type, const char *source, const char *const *data, s
 
 	r = sys_fsopen(type, &fs);
 	if (r < 0)
-		return err_sysk(err, r == -ENODEV ? ERR_UNSUPPORTED : err_kind_of(r), r, "file system %s", type);
+		return err_sysk(err, r == -ENODEV ? ERR_UNSUPPORTED : err_kind_of(r), r, "file system %s",
+				type);
 	if (!str_empty(source))
 		sys_fsconfig(fs, "source", source);
 	for (size_t i = 0; i < n; i++) {
@@ -31,7 +32,8 @@ int mnt_fs_make(const char *type, const char *source, const char *const *data, s
 		r = sys_fsconfig(fs, key, eq ? eq + 1 : NULL);
 		if (r < 0) {
 			sys_fs_message(fs, why, sizeof(why));
-			r = err_sysk(err, ERR_INVALID, r, "option \"%s\"%s%s", data[i], *why ? ": " : "", why);
+			r = err_sysk(err, ERR_INVALID, r, "option \"%s\"%s%s", data[i], *why ? ": " : "",
+				     why);
 			close(fs);
 			return r;
 		}
@@ -80,7 +82,8 @@ static int mount_late_overlay(struct mnt_plan *plan, struct err *err)
 	}
 	data[len] = '\0';
 	if (plan->upper) {
-		static const char *const words[] = { ",upperdir=", NULL, ",workdir=", NULL, ",index=off", ",volatile" };
+		static const char *const words[] = { ",upperdir=", NULL, ",workdir=", NULL, ",index=off",
+						     ",volatile" };
 
 		for (size_t i = 0; i < ARRAY_LEN(words); i++) {
 			const char *w = i == 1 ? plan->upper : i == 3 ? plan->work : words[i];
@@ -89,7 +92,8 @@ static int mount_late_overlay(struct mnt_plan *plan, struct err *err)
 				continue;
 			/* a comma or colon in a path would end it; our own stores have none */
 			if ((i == 1 || i == 3) && strpbrk(w, ",:\\"))
-				return err_set(err, ERR_UNSUPPORTED, "%s: this kernel's overlay takes no such "
+				return err_set(err, ERR_UNSUPPORTED,
+					       "%s: this kernel's overlay takes no such "
 					       "character in a path", w);
 			if (len + strlen(w) + 1 >= sizeof(data))
 				return err_set(err, ERR_LIMIT, "overlay: paths are too long");

@@ -35,7 +35,8 @@ static int apply_v1(struct mnt_plan *plan, struct mnt_entry *e, int target, stru
 	const struct mnt_options *o = &e->options;
 	int top = -EBADF, r;
 
-	r = mnt_fs_make("tmpfs", "tmpfs", data, ARRAY_LEN(data), plan->label, o->set & ~(uint64_t)MOUNT_ATTR_RDONLY,
+	r = mnt_fs_make("tmpfs", "tmpfs", data, ARRAY_LEN(data), plan->label,
+			o->set & ~(uint64_t)MOUNT_ATTR_RDONLY,
 			&top, err);
 	if (r < 0)
 		return r;

@@ -23,7 +23,8 @@ static int bind_device(struct mnt_plan *plan, const struct mnt_device *d, struct
 	source = open(d->path, O_PATH | O_CLOEXEC);
 	if (source < 0)
 		return err_sys(err, errno, "open the host's");
-	if (fstat(source, &st) < 0 || (st.st_mode & S_IFMT) != d->type || st.st_rdev != makedev(d->major, d->minor)) {
+	if (fstat(source, &st) < 0 || (st.st_mode & S_IFMT) != d->type ||
+	    st.st_rdev != makedev(d->major, d->minor)) {
 		close(source);
 		return err_set(err, ERR_INVALID, "the host's is not device %u:%u", d->major, d->minor);
 	}

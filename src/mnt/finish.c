@@ -67,7 +67,8 @@ static int mask(struct mnt_plan *plan, const char *path, int *empty_fd, struct e
 
 		/* one empty directory serves all masked directories */
 		if (*empty_fd < 0)
-			r = mnt_fs_make("tmpfs", "tmpfs", data, 1, plan->label, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+			r = mnt_fs_make("tmpfs", "tmpfs", data, 1, plan->label,
+					MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
 					MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, &fd, err);
 		else
 			r = sys_clone_tree(*empty_fd, "", 0, &fd);

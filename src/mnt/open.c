@@ -22,7 +22,8 @@ static int open_userns(struct mnt_plan *plan, struct mnt_entry *e, struct err *e
 	int r;
 
 	if (!e->n_uids)
-		return plan->userns_fd < 0 ? err_set(err, ERR_INVALID, "idmap: without uidMappings the container "
+		return plan->userns_fd < 0 ? err_set(err, ERR_INVALID,
+						     "idmap: without uidMappings the container "
 						     "needs a user namespace") : 0;
 	r = ns_user_make(e->uids, e->n_uids, e->gids, e->n_gids, &e->userns_fd);
 	return r < 0 ? err_sys(err, r, "make a user namespace for the mappings") : 0;
@@ -52,7 +53,8 @@ static int set_attributes(struct mnt_plan *plan, const struct mnt_entry *e, int 
 			return err_sys(err, r, "set its attributes");
 	}
 	if (o->propagation && o->propagation != first) {
-		r = sys_mount_setattr(fd, o->propagation_rec ? AT_RECURSIVE : 0, 0, 0, o->propagation, -EBADF);
+		r = sys_mount_setattr(fd, o->propagation_rec ? AT_RECURSIVE : 0, 0, 0, o->propagation,
+				      -EBADF);
 		if (r < 0)
 			return err_sys(err, r, "set its propagation");
 	}
@@ -166,7 +168,8 @@ static int open_overlay(struct mnt_plan *plan, struct err *err)
 	}
 	if (plan->upper) {
 		path = short_path(plan, plan->upper, UPPER, &r);
-		r = path ? overlay_option(plan, fs, "upperdir", path, err) : err_sys(err, r, "%s", plan->upper);
+		r = path ? overlay_option(plan, fs, "upperdir", path, err) :
+				err_sys(err, r, "%s", plan->upper);
 		if (r < 0)
 			return r;
 		path = short_path(plan, plan->work, WORK, &r);

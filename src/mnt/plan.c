@@ -170,7 +170,8 @@ static int check_paths(const char *const *paths, size_t n, const char *what, str
 {
 	for (size_t i = 0; i < n; i++)
 		if (*paths[i] != '/')
-			return err_set(err, ERR_INVALID, "%s[%zu]: \"%s\" is not an absolute path", what, i, paths[i]);
+			return err_set(err, ERR_INVALID, "%s[%zu]: \"%s\" is not an absolute path", what, i,
+				       paths[i]);
 	return 0;
 }
 
@@ -223,7 +224,8 @@ static void print_attrs(struct buf *out, const char *what, uint64_t flags)
 
 static const char *propagation_name(uint64_t p)
 {
-	return p == MS_SHARED ? "shared" : p == MS_PRIVATE ? "private" : p == MS_UNBINDABLE ? "unbindable" : "slave";
+	return p == MS_SHARED ? "shared" : p == MS_PRIVATE ? "private" : p == MS_UNBINDABLE ? "unbindable" :
+			"slave";
 }
 
 static void print_entry(struct buf *out, const struct mnt_entry *e)

@@ -31,7 +31,8 @@ static void test_options_become_attributes(void **state)
 		{ "ro,rw", 0, MOUNT_ATTR_RDONLY, 0, 0, 0, false, false, 0 },
 		{ "rw,ro", MOUNT_ATTR_RDONLY, 0, 0, 0, 0, false, false, 0 },
 		{ "rbind,rro,rnosuid", 0, 0, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, 0, 0, true, true, 0 },
-		{ "nosuid,noexec,nodev", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NODEV, 0, 0, 0, 0, false,
+		{ "nosuid,noexec,nodev", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NODEV, 0, 0, 0, 0,
+		  false,
 		  false, 0 },
 		{ "noatime", MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME, 0, 0, 0, false,
 		  false, 0 },
@@ -93,7 +94,8 @@ static void test_mounts_are_checked_before_anything_is_done(void **state)
 		const char *words[32];
 		struct mnt_plan plan;
 		struct err err = ERR_INIT;
-		struct mnt_spec spec = { .target = rows[i].target, .type = rows[i].type, .source = rows[i].source };
+		struct mnt_spec spec = { .target = rows[i].target, .type = rows[i].type,
+					 .source = rows[i].source };
 		int r;
 
 		snprintf(text, sizeof(text), "%s", rows[i].options);
@@ -117,9 +119,12 @@ static void test_a_plan_prints_as_what_will_be_done(void **state)
 	struct err err = ERR_INIT;
 	struct mnt_plan plan;
 	const struct mnt_spec specs[] = {
-		{ .target = "/proc", .type = "proc", .source = "proc", .options = proc_options, .n_options = 2 },
-		{ .target = "/dev/", .type = "tmpfs", .source = "tmpfs", .options = tmp_options, .n_options = 2 },
-		{ .target = "/data", .type = "bind", .source = "vol", .options = bind_options, .n_options = 3 },
+		{ .target = "/proc", .type = "proc", .source = "proc", .options = proc_options,
+		  .n_options = 2 },
+		{ .target = "/dev/", .type = "tmpfs", .source = "tmpfs", .options = tmp_options,
+		  .n_options = 2 },
+		{ .target = "/data", .type = "bind", .source = "vol", .options = bind_options,
+		  .n_options = 3 },
 	};
 
 	(void)state;

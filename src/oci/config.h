@@ -85,7 +85,8 @@ struct oci_hook {
 };
 
 struct oci_hooks {
-	struct oci_hook *prestart, *create_runtime, *create_container, *start_container, *poststart, *poststop;
+	struct oci_hook *prestart, *create_runtime, *create_container, *start_container, *poststart,
+			*poststop;
 	size_t n_prestart, n_create_runtime, n_create_container, n_start_container, n_poststart, n_poststop;
 };
 
@@ -141,7 +142,8 @@ struct oci_throttle_device {
 struct oci_block_io {
 	uint32_t *weight, *leaf_weight;
 	struct oci_weight_device *weight_device;
-	struct oci_throttle_device *throttle_read_bps, *throttle_write_bps, *throttle_read_iops, *throttle_write_iops;
+	struct oci_throttle_device *throttle_read_bps, *throttle_write_bps, *throttle_read_iops,
+			*throttle_write_iops;
 	size_t n_weight_device, n_throttle_read_bps, n_throttle_write_bps, n_throttle_read_iops,
 		n_throttle_write_iops;
 };

@@ -1,7 +1,7 @@
 /*
  * The process that becomes the container's, from clone to execve (inner header).
  *
- *   parent.c  fills a struct child and clones
+ *   create.c  fills a struct child and clones; exec.c the same for exec
  *   stage.c   child_run(): namespaces, mounts, pivot_root: while the host can be seen
  *   init.c    identity, terminal, limits, filter, execve: inside; shared with exec
  *

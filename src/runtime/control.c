@@ -79,7 +79,8 @@ int runtime_start(const char *root, const char *id, struct err *err)
 	switch (h.status) {
 	case RECORD_CREATED: break;
 	case RECORD_STOPPED: return err_set(err, ERR_STATE, "cannot start a container that has stopped");
-	case RECORD_CREATING: return err_set(err, ERR_STATE, "cannot start a container that is not created yet");
+	case RECORD_CREATING: return err_set(err, ERR_STATE,
+					     "cannot start a container that is not created yet");
 	default: return err_set(err, ERR_STATE, "cannot start an already running container");
 	}
 	r = connect_start(h.dir, &sock, err);
@@ -204,7 +205,8 @@ static int freeze(const char *root, const char *id, bool frozen, struct err *err
 	if (r < 0)
 		return r;
 	if (frozen && h.status != RECORD_RUNNING && h.status != RECORD_CREATED)
-		return err_set(err, ERR_STATE, "container not running or created: %s", record_status_name(h.status));
+		return err_set(err, ERR_STATE, "container not running or created: %s",
+			       record_status_name(h.status));
 	if (!frozen && h.status != RECORD_PAUSED)
 		return err_set(err, ERR_STATE, "container not paused");
 	r = record_cgroup(&h.record, &h.arena, &h.cgroup, err);
@@ -243,7 +245,8 @@ int runtime_update(const char *root, const char *id, const struct oci_resources 
 
 /* ---- looking ---- */
 
-int runtime_state(const char *root, const char *id, struct arena *a, struct runtime_state *ret, struct err *err)
+int runtime_state(const char *root, const char *id, struct arena *a, struct runtime_state *ret,
+		  struct err *err)
 {
 	enum record_status status;
 	struct record rec;
@@ -265,7 +268,8 @@ int runtime_state(const char *root, const char *id, struct arena *a, struct runt
 	return 0;
 }
 
-int runtime_process(const char *root, const char *id, struct arena *a, struct oci_process *ret, struct err *err)
+int runtime_process(const char *root, const char *id, struct arena *a, struct oci_process *ret,
+		    struct err *err)
 {
 	struct record rec;
 	autofd int dir = -EBADF;

@@ -134,7 +134,8 @@ static int open_target(struct execution *e, struct err *err)
 	if (status == RECORD_STOPPED || status == RECORD_CREATING)
 		return err_set(err, ERR_STATE, "cannot exec in a %s container", record_status_name(status));
 	if (status == RECORD_PAUSED && !e->what->ignore_paused)
-		return err_set(err, ERR_STATE, "cannot exec in a paused container (use --ignore-paused to override)");
+		return err_set(err, ERR_STATE,
+			       "cannot exec in a paused container (use --ignore-paused to override)");
 	return 0;
 }
 
@@ -163,7 +164,8 @@ static int prepare(struct execution *e, struct err *err)
 		return r;
 	e->process.new_keyring = false; /* the container's session keyring is not ours to replace */
 	if (e->process.terminal && e->what->console_socket < 0 && e->what->terminal < 0)
-		return err_set(err, ERR_INVALID, "process.terminal: cannot allocate tty if runtime will detach without "
+		return err_set(err, ERR_INVALID,
+			       "process.terminal: cannot allocate tty if runtime will detach without "
 			       "setting console socket");
 	r = parent_open_proc(&h->procfd, err);
 	if (r == 0)
@@ -197,7 +199,8 @@ static int start(struct execution *e, struct err *err)
 	h->filter = e->filter;
 	h->target = e->init;
 	h->join = ns_flags(kinds);
-	e->pid = ns_clone(e->record.namespaces & 1U << NS_PID ? e->init : -EBADF, 0, SIGCHLD, h->entry.clone_fd,
+	e->pid = ns_clone(e->record.namespaces & 1U << NS_PID ? e->init : -EBADF, 0, SIGCHLD,
+			  h->entry.clone_fd,
 			  &e->pidfd);
 	if (e->pid == 0)
 		child_run_exec(h);
@@ -219,7 +222,8 @@ static int start(struct execution *e, struct err *err)
 int runtime_exec(const struct runtime_exec *what, pid_t *ret_pid, struct err *err)
 {
 	CLEANUP(execution_done) struct execution e = {
-		.what = what, .dir = -EBADF, .sync = -EBADF, .pidfd = -EBADF, .init = -EBADF, .child = CHILD_INIT,
+		.what = what, .dir = -EBADF, .sync = -EBADF, .pidfd = -EBADF, .init = -EBADF,
+				.child = CHILD_INIT,
 	};
 	int r, status;
 

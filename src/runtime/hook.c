@@ -49,7 +49,8 @@ int hooks_check(const struct oci_hooks *h, struct err *err)
 	for (size_t k = 0; k < ARRAY_LEN(all); k++)
 		for (size_t i = 0; i < all[k].n; i++) {
 			if (*all[k].hooks[i].path != '/')
-				return err_set(err, ERR_INVALID, "hooks.%s[%zu].path: \"%s\" is not absolute", all[k].name,
+				return err_set(err, ERR_INVALID, "hooks.%s[%zu].path: \"%s\" is not absolute",
+					       all[k].name,
 					       i, all[k].hooks[i].path);
 			if (all[k].hooks[i].timeout && *all[k].hooks[i].timeout <= 0)
 				return err_set(err, ERR_INVALID, "hooks.%s[%zu].timeout: must be more than 0",
@@ -84,7 +85,8 @@ static int run_one(const struct oci_hook *h, const struct buf *state, struct err
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
 	if (WIFSIGNALED(status))
-		return err_set(err, ERR_INTERNAL, "signal %d, stdout: %s, stderr: %s", WTERMSIG(status), buf_text(&out),
+		return err_set(err, ERR_INTERNAL, "signal %d, stdout: %s, stderr: %s", WTERMSIG(status),
+			       buf_text(&out),
 			       buf_text(&errors));
 	return err_set(err, ERR_INTERNAL, "exit status %d, stdout: %s, stderr: %s", WEXITSTATUS(status),
 		       buf_text(&out), buf_text(&errors));

@@ -39,7 +39,8 @@ static int session(struct child *c, struct err *err)
 	for (int fd = 0; fd < 3; fd++)
 		if (dup2(tty, fd) < 0)
 			return err_sys(err, errno, "put the terminal on descriptor %d", fd);
-	return fchown(0, c->process->uid, (gid_t)-1) < 0 && errno != EPERM && errno != EINVAL && errno != EROFS ?
+	return fchown(0, c->process->uid, (gid_t)-1) < 0 && errno != EPERM && errno != EINVAL &&
+			errno != EROFS ?
 		       err_sys(err, errno, "give the terminal to the user") : 0;
 }
 
@@ -193,7 +194,8 @@ static int check_cwd(struct err *err)
 
 	/* "(unreachable)/…": outside of the root, however it got there */
 	if (syscall(SYS_getcwd, path, sizeof(path)) < 0 ? errno != ERANGE : path[0] != '/')
-		return err_set(err, ERR_DENIED, "current working directory is outside of container mount namespace "
+		return err_set(err, ERR_DENIED,
+			       "current working directory is outside of container mount namespace "
 			       "root -- possible container breakout detected");
 	return 0;
 }

@@ -5,10 +5,9 @@
 
 /* The host's /proc, verified: O_PATH. */
 int parent_open_proc(int *ret, struct err *err);
-/* The Unix socket that gets the terminal may be a connected one already, or is used as is. */
-
 /* Memory for the filter that parent and child share; NULL when there is none. */
 struct shared_filter *parent_share_filter(void);
+void parent_unshare_filter(struct shared_filter *f);
 int parent_fill_filter(struct shared_filter *to, const struct sec_filter *from, struct err *err);
 
 /* oom_score_adj of a child, clamped with a warning where the kernel does not let us lower it. */

@@ -13,11 +13,13 @@ static int rule(const struct oci_device_rule *d, size_t i, struct cgroup_device 
 	*ret = (struct cgroup_device){ .allow = d->allow, .type = type[0], .major = d->major ? *d->major : -1,
 				       .minor = d->minor ? *d->minor : -1 };
 	if (type[1] || !strchr("abc", type[0]))
-		return err_set(err, ERR_INVALID, "linux.resources.devices[%zu].type: \"%s\" is none of a, b, c", i, type);
+		return err_set(err, ERR_INVALID,
+			       "linux.resources.devices[%zu].type: \"%s\" is none of a, b, c", i, type);
 	if (str_empty(d->access))
 		ret->access = CGROUP_DEVICE_READ | CGROUP_DEVICE_WRITE | CGROUP_DEVICE_MKNOD;
 	else if (cgroup_device_access(d->access, &ret->access) < 0)
-		return err_set(err, ERR_INVALID, "linux.resources.devices[%zu].access: \"%s\" has other letters than "
+		return err_set(err, ERR_INVALID,
+			       "linux.resources.devices[%zu].access: \"%s\" has other letters than "
 			       "rwm", i, d->access);
 	if (type[0] == 'a')
 		ret->access = CGROUP_DEVICE_READ | CGROUP_DEVICE_WRITE | CGROUP_DEVICE_MKNOD;
@@ -26,7 +28,8 @@ static int rule(const struct oci_device_rule *d, size_t i, struct cgroup_device 
 
 /* Everything is denied but what the document allows and what every container has: any
  * node may be made, the default devices and terminals be used. */
-static int device_rules(const struct oci_resources *r, struct arena *a, struct cgroup_limits *ret, struct err *err)
+static int device_rules(const struct oci_resources *r, struct arena *a, struct cgroup_limits *ret,
+			struct err *err)
 {
 	enum { RWM = CGROUP_DEVICE_READ | CGROUP_DEVICE_WRITE | CGROUP_DEVICE_MKNOD };
 	static const struct cgroup_device first = { false, 'a', -1, -1, RWM };
@@ -79,18 +82,23 @@ static void block_io(const struct oci_block_io *b, struct arena *a, struct cgrou
 	for (size_t i = 0; i < b->n_weight_device; i++)
 		if (b->weight_device[i].weight)
 			weights[ret->n_io_weight_device++] =
-				(struct cgroup_io_limit){ b->weight_device[i].major, b->weight_device[i].minor,
+				(struct cgroup_io_limit){ b->weight_device[i].major,
+							  b->weight_device[i].minor,
 							  *b->weight_device[i].weight };
 	ret->io_weight_device = weights;
 	ret->io_read_bps = throttles(b->throttle_read_bps, ret->n_io_read_bps = b->n_throttle_read_bps, a);
-	ret->io_write_bps = throttles(b->throttle_write_bps, ret->n_io_write_bps = b->n_throttle_write_bps, a);
-	ret->io_read_iops = throttles(b->throttle_read_iops, ret->n_io_read_iops = b->n_throttle_read_iops, a);
-	ret->io_write_iops = throttles(b->throttle_write_iops, ret->n_io_write_iops = b->n_throttle_write_iops, a);
+	ret->io_write_bps = throttles(b->throttle_write_bps, ret->n_io_write_bps = b->n_throttle_write_bps,
+				      a);
+	ret->io_read_iops = throttles(b->throttle_read_iops, ret->n_io_read_iops = b->n_throttle_read_iops,
+				      a);
+	ret->io_write_iops = throttles(b->throttle_write_iops,
+				       ret->n_io_write_iops = b->n_throttle_write_iops, a);
 }
 
 static void network(const struct oci_network *o, struct arena *a, struct cgroup_limits *ret)
 {
-	struct cgroup_named_limit *list = o->n_priorities ? arena_new(a, o->n_priorities, sizeof(*list)) : NULL;
+	struct cgroup_named_limit *list = o->n_priorities ? arena_new(a, o->n_priorities, sizeof(*list)) :
+			NULL;
 
 	SET(CGROUP_NET_CLASS_ID, o->class_id);
 	for (size_t i = 0; i < o->n_priorities; i++)
@@ -108,13 +116,16 @@ static void lists(const struct oci_resources *r, struct arena *a, struct cgroup_
 	if (r->n_hugepage_limits)
 		huge = arena_new(a, r->n_hugepage_limits, sizeof(*huge));
 	for (size_t i = 0; i < r->n_hugepage_limits; i++)
-		huge[i] = (struct cgroup_named_limit){ r->hugepage_limits[i].page_size, r->hugepage_limits[i].limit };
+		huge[i] = (struct cgroup_named_limit){ r->hugepage_limits[i].page_size,
+						       r->hugepage_limits[i].limit };
 	if (r->n_rdma)
 		rdma = arena_new(a, r->n_rdma, sizeof(*rdma));
 	for (size_t i = 0; i < r->n_rdma; i++)
 		rdma[i] = (struct cgroup_rdma_limit){ r->rdma[i].name,
-						      r->rdma[i].hca_handles ? (int64_t)*r->rdma[i].hca_handles : -1,
-						      r->rdma[i].hca_objects ? (int64_t)*r->rdma[i].hca_objects : -1 };
+						      r->rdma[i].hca_handles ?
+								(int64_t)*r->rdma[i].hca_handles : -1,
+						      r->rdma[i].hca_objects ?
+								(int64_t)*r->rdma[i].hca_objects : -1 };
 	if (r->n_unified)
 		unified = arena_new(a, r->n_unified, sizeof(*unified));
 	for (size_t i = 0; i < r->n_unified; i++)
@@ -185,9 +196,11 @@ static int seccomp_rule(const struct oci_seccomp_syscall *o, size_t i, struct ar
 	int action = sec_action_parse(o->action);
 
 	if (action < 0)
-		return err_set(err, ERR_INVALID, "linux.seccomp.syscalls[%zu].action: unknown \"%s\"", i, o->action);
+		return err_set(err, ERR_INVALID, "linux.seccomp.syscalls[%zu].action: unknown \"%s\"", i,
+			       o->action);
 	if (action == SEC_ACT_NOTIFY)
-		return err_set(err, ERR_UNSUPPORTED, "linux.seccomp.syscalls[%zu].action: SCMP_ACT_NOTIFY is not "
+		return err_set(err, ERR_UNSUPPORTED,
+			       "linux.seccomp.syscalls[%zu].action: SCMP_ACT_NOTIFY is not "
 			       "supported yet", i);
 	if (!o->n_names)
 		return err_set(err, ERR_INVALID, "linux.seccomp.syscalls[%zu].names: must not be empty", i);
@@ -195,15 +208,19 @@ static int seccomp_rule(const struct oci_seccomp_syscall *o, size_t i, struct ar
 		int op = sec_op_parse(o->args[k].op);
 
 		if (op < 0)
-			return err_set(err, ERR_INVALID, "linux.seccomp.syscalls[%zu].args[%zu].op: unknown \"%s\"", i, k,
+			return err_set(err, ERR_INVALID,
+				       "linux.seccomp.syscalls[%zu].args[%zu].op: unknown \"%s\"", i, k,
 				       o->args[k].op);
 		if (o->args[k].index >= SEC_ARGS_MAX)
-			return err_set(err, ERR_INVALID, "linux.seccomp.syscalls[%zu].args[%zu].index: %u is above 5", i, k,
+			return err_set(err, ERR_INVALID,
+				       "linux.seccomp.syscalls[%zu].args[%zu].index: %u is above 5", i, k,
 				       o->args[k].index);
-		args[k] = (struct sec_arg){ o->args[k].index, (enum sec_op)op, o->args[k].value, o->args[k].value_two };
+		args[k] = (struct sec_arg){ o->args[k].index, (enum sec_op)op, o->args[k].value,
+					    o->args[k].value_two };
 	}
 	*ret = (struct sec_rule){ .names = (const char *const *)o->names, .n_names = o->n_names,
-				  .action = (enum sec_action)action, .errno_ret = o->errno_ret ? (int)*o->errno_ret : -1,
+				  .action = (enum sec_action)action, .errno_ret = o->errno_ret ?
+						(int)*o->errno_ret : -1,
 				  .args = args, .n_args = o->n_args };
 	return 0;
 }
@@ -216,18 +233,22 @@ int plan_seccomp(const struct oci_seccomp *o, struct arena *a, struct sec_seccom
 
 	memset(ret, 0, sizeof(*ret));
 	if (action < 0)
-		return err_set(err, ERR_INVALID, "linux.seccomp.defaultAction: unknown \"%s\"", o->default_action);
+		return err_set(err, ERR_INVALID, "linux.seccomp.defaultAction: unknown \"%s\"",
+			       o->default_action);
 	if (action == SEC_ACT_NOTIFY)
-		return err_set(err, ERR_INVALID, "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY can't be the default");
+		return err_set(err, ERR_INVALID,
+			       "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY can't be the default");
 	ret->default_action = (enum sec_action)action;
 	ret->default_errno_ret = o->default_errno_ret ? (int)*o->default_errno_ret : -1;
 	for (size_t i = 0; i < o->n_architectures; i++)
 		if (sec_arch_parse(o->architectures[i], &arches[i]) < 0)
-			return err_set(err, ERR_INVALID, "linux.seccomp.architectures[%zu]: unknown \"%s\"", i,
+			return err_set(err, ERR_INVALID, "linux.seccomp.architectures[%zu]: unknown \"%s\"",
+				       i,
 				       o->architectures[i]);
 	for (size_t i = 0; i < o->n_flags; i++)
 		if (sec_flag_parse(o->flags[i], &ret->flags) < 0)
-			return err_set(err, ERR_INVALID, "linux.seccomp.flags[%zu]: unknown \"%s\"", i, o->flags[i]);
+			return err_set(err, ERR_INVALID, "linux.seccomp.flags[%zu]: unknown \"%s\"", i,
+				       o->flags[i]);
 	for (size_t i = 0; i < o->n_syscalls; i++) {
 		r = seccomp_rule(&o->syscalls[i], i, a, &rules[i], err);
 		if (r < 0)

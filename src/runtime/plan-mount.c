@@ -25,7 +25,8 @@ static int one_device(const struct oci_device *d, size_t i, struct mnt_device *r
 		if (d->type[0] == types[k].letter && !d->type[1])
 			ret->type = types[k].type;
 	if (!ret->type)
-		return err_set(err, ERR_INVALID, "linux.devices[%zu].type: \"%s\" is none of c, b, u, p", i, d->type);
+		return err_set(err, ERR_INVALID, "linux.devices[%zu].type: \"%s\" is none of c, b, u, p", i,
+			       d->type);
 	if (ret->type == S_IFIFO)
 		return 0;
 	if (!d->major || !d->minor)
@@ -40,7 +41,8 @@ static int one_device(const struct oci_device *d, size_t i, struct mnt_device *r
 
 static int plan_devices(struct runtime_plan *plan, const struct oci_linux *l, struct err *err)
 {
-	struct mnt_device *list = arena_new(plan->arena, ARRAY_LEN(default_devices) + l->n_devices, sizeof(*list));
+	struct mnt_device *list = arena_new(plan->arena, ARRAY_LEN(default_devices) + l->n_devices,
+					    sizeof(*list));
 	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(default_devices); i++) {
@@ -88,7 +90,8 @@ static void plan_cgroup_view(struct runtime_plan *plan)
 			char *copy = arena_strdup(plan->arena, h->name), *save = NULL;
 
 			links = arena_new(plan->arena, 8, sizeof(*links));
-			for (char *w = strtok_r(copy, ",", &save); w && n_links < 8; w = strtok_r(NULL, ",", &save))
+			for (char *w = strtok_r(copy, ",", &save); w && n_links < 8;
+			     w = strtok_r(NULL, ",", &save))
 				if (name && !str_eq(w, name + 1))
 					links[n_links++] = w;
 		}
@@ -147,7 +150,8 @@ int plan_mounts(struct runtime_plan *plan, const struct runtime_create *what, st
 	plan->has_mnt = plan->ns_new & 1U << NS_MNT;
 	if (!plan->has_mnt) {
 		if (l->n_masked_paths || l->n_readonly_paths)
-			return err_set(err, ERR_INVALID, "unable to restrict sys entries without a private MNT "
+			return err_set(err, ERR_INVALID,
+				       "unable to restrict sys entries without a private MNT "
 				       "namespace");
 		if (c->n_mounts && !(plan->ns_join & 1U << NS_MNT))
 			return err_set(err, ERR_INVALID, "mounts: they need a mount namespace");

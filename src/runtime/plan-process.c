@@ -79,7 +79,8 @@ static int plan_scheduling(const struct oci_process *o, struct process_plan *p, 
 		if (str_eq(classes[i].name, o->io_priority->class_))
 			p->io_class = classes[i].value;
 	if (o->io_priority && !p->io_class)
-		return err_set(err, ERR_INVALID, "process.ioPriority.class: unknown \"%s\"", o->io_priority->class_);
+		return err_set(err, ERR_INVALID, "process.ioPriority.class: unknown \"%s\"",
+			       o->io_priority->class_);
 	if (o->io_priority && (o->io_priority->priority < 0 || o->io_priority->priority > 7))
 		return err_set(err, ERR_INVALID, "process.ioPriority.priority: %d is not in 0 to 7",
 			       o->io_priority->priority);
@@ -91,7 +92,8 @@ static int plan_scheduling(const struct oci_process *o, struct process_plan *p, 
 		if (str_eq(policies[i].name, o->scheduler->policy))
 			p->scheduler_policy = policies[i].value;
 	if (p->scheduler_policy < 0)
-		return err_set(err, ERR_INVALID, "process.scheduler.policy: unknown \"%s\"", o->scheduler->policy);
+		return err_set(err, ERR_INVALID, "process.scheduler.policy: unknown \"%s\"",
+			       o->scheduler->policy);
 	for (size_t i = 0; i < o->scheduler->n_flags; i++) {
 		size_t k = 0;
 
@@ -168,7 +170,8 @@ int plan_process(const struct oci_process *o, const struct oci_linux *l, struct 
 	p->oom_score_adj = o->oom_score_adj;
 	p->terminal = o->terminal;
 	if (p->oom_score_adj && (*p->oom_score_adj < -1000 || *p->oom_score_adj > 1000))
-		return err_set(err, ERR_INVALID, "process.oomScoreAdj: %d is not in -1000 to 1000", *p->oom_score_adj);
+		return err_set(err, ERR_INVALID, "process.oomScoreAdj: %d is not in -1000 to 1000",
+			       *p->oom_score_adj);
 	if (o->console_size) {
 		p->rows = (unsigned short)o->console_size->height;
 		p->columns = (unsigned short)o->console_size->width;

@@ -30,7 +30,8 @@ static int copy_maps(const struct oci_id_map *maps, size_t n, const char *name, 
 	for (size_t i = 0; i < n; i++)
 		out[i] = (struct ns_id_map){ maps[i].container_id, maps[i].host_id, maps[i].size };
 	if (n && ns_maps_check(out, n, &at) < 0)
-		return err_set(err, ERR_INVALID, "linux.%s[%zu]: empty, out of range, or overlaps another", name, at);
+		return err_set(err, ERR_INVALID, "linux.%s[%zu]: empty, out of range, or overlaps another",
+			       name, at);
 	*ret = out;
 	return 0;
 }
@@ -74,16 +75,19 @@ static int plan_sysctls(struct runtime_plan *plan, const struct oci_linux *l, st
 				continue;
 			owned = true;
 			if (!has(plan, sysctl_owners[k].kind))
-				return err_set(err, ERR_INVALID, "linux.sysctl: \"%s\" needs a %s namespace: it would "
+				return err_set(err, ERR_INVALID,
+					       "linux.sysctl: \"%s\" needs a %s namespace: it would "
 					       "change the host", key, ns_types[sysctl_owners[k].kind].name);
 		}
 		if (!owned)
-			return err_set(err, ERR_INVALID, "linux.sysctl: \"%s\" is not in a separate kernel namespace",
+			return err_set(err, ERR_INVALID,
+				       "linux.sysctl: \"%s\" is not in a separate kernel namespace",
 				       key);
 		if (str_eq(path, "kernel/hostname") && plan->hostname)
 			return err_set(err, ERR_INVALID, "linux.sysctl: \"%s\" conflicts with hostname", key);
 		if (str_eq(path, "kernel/domainname") && plan->domainname)
-			return err_set(err, ERR_INVALID, "linux.sysctl: \"%s\" conflicts with domainname", key);
+			return err_set(err, ERR_INVALID, "linux.sysctl: \"%s\" conflicts with domainname",
+				       key);
 		plan->sysctls[plan->n_sysctls++] = (struct sysctl_plan){ path, l->sysctl[i].value };
 	}
 	return 0;
@@ -96,7 +100,8 @@ static int plan_uts(struct runtime_plan *plan, struct err *err)
 	/* a joined namespace keeps its name: it belongs to whoever made it */
 	if (!str_empty(c->hostname)) {
 		if (!has(plan, NS_UTS))
-			return err_set(err, ERR_INVALID, "hostname: unable to set it without a private uts namespace");
+			return err_set(err, ERR_INVALID,
+				       "hostname: unable to set it without a private uts namespace");
 		if (strlen(c->hostname) > 64)
 			return err_set(err, ERR_INVALID, "hostname: longer than 64 characters");
 		plan->hostname = c->hostname;
@@ -123,10 +128,12 @@ static int plan_time(struct runtime_plan *plan, const struct oci_linux *l, struc
 		const struct oci_time_offset *o = &l->time_offsets[i];
 
 		if (!str_eq(o->clock, "monotonic") && !str_eq(o->clock, "boottime"))
-			return err_set(err, ERR_INVALID, "linux.timeOffsets.%s: the clocks are monotonic and boottime",
+			return err_set(err, ERR_INVALID,
+				       "linux.timeOffsets.%s: the clocks are monotonic and boottime",
 				       o->clock);
 		if (o->nanosecs >= NSEC_PER_SEC)
-			return err_set(err, ERR_INVALID, "linux.timeOffsets.%s.nanosecs: a second or more", o->clock);
+			return err_set(err, ERR_INVALID, "linux.timeOffsets.%s.nanosecs: a second or more",
+				       o->clock);
 		plan->offsets[plan->n_offsets++] =
 			(struct ns_time_offset){ str_eq(o->clock, "boottime"), o->secs, o->nanosecs };
 	}
@@ -143,23 +150,27 @@ int plan_namespaces(struct runtime_plan *plan, struct err *err)
 		int kind = ns_type_find(n->type);
 
 		if (kind < 0)
-			return err_set(err, ERR_INVALID, "linux.namespaces[%zu].type: unknown namespace \"%s\"", i,
+			return err_set(err, ERR_INVALID,
+				       "linux.namespaces[%zu].type: unknown namespace \"%s\"", i,
 				       n->type);
 		if (has(plan, (enum ns_kind)kind))
-			return err_set(err, ERR_INVALID, "linux.namespaces[%zu]: a second %s namespace", i, n->type);
+			return err_set(err, ERR_INVALID, "linux.namespaces[%zu]: a second %s namespace", i,
+				       n->type);
 		if (str_empty(n->path)) {
 			plan->ns_new |= 1U << kind;
 			continue;
 		}
 		if (*n->path != '/')
-			return err_set(err, ERR_INVALID, "linux.namespaces[%zu].path: \"%s\" is not absolute", i, n->path);
+			return err_set(err, ERR_INVALID, "linux.namespaces[%zu].path: \"%s\" is not absolute",
+				       i, n->path);
 		plan->ns_join |= 1U << kind;
 		plan->ns_path[kind] = n->path;
 		/* "the runtime's own" is no namespace to join, and entering one's own user
 		 * namespace again is an error for the kernel */
 		r = ns_open(n->path, (enum ns_kind)kind, &plan->ns_fd[kind]);
 		if (r == -EINVAL)
-			return err_set(err, ERR_INVALID, "linux.namespaces[%zu].path: %s is not a %s namespace", i,
+			return err_set(err, ERR_INVALID,
+				       "linux.namespaces[%zu].path: %s is not a %s namespace", i,
 				       n->path, n->type);
 		if (r < 0)
 			return err_sys(err, r, "linux.namespaces[%zu].path: %s", i, n->path);
@@ -170,15 +181,18 @@ int plan_namespaces(struct runtime_plan *plan, struct err *err)
 	}
 	r = copy_maps(l->uid_mappings, l->n_uid_mappings, "uidMappings", plan->arena, &plan->uids, err);
 	if (r == 0)
-		r = copy_maps(l->gid_mappings, l->n_gid_mappings, "gidMappings", plan->arena, &plan->gids, err);
+		r = copy_maps(l->gid_mappings, l->n_gid_mappings, "gidMappings", plan->arena, &plan->gids,
+			      err);
 	if (r < 0)
 		return r;
 	plan->n_uids = l->n_uid_mappings;
 	plan->n_gids = l->n_gid_mappings;
 	if (plan->ns_new & 1U << NS_USER && (!plan->n_uids || !plan->n_gids))
-		return err_set(err, ERR_INVALID, "linux: a new user namespace needs uidMappings and gidMappings");
+		return err_set(err, ERR_INVALID,
+			       "linux: a new user namespace needs uidMappings and gidMappings");
 	if (!has(plan, NS_USER) && (plan->n_uids || plan->n_gids))
-		return err_set(err, ERR_INVALID, "linux.uidMappings: user namespace mappings specified, but no user "
+		return err_set(err, ERR_INVALID,
+			       "linux.uidMappings: user namespace mappings specified, but no user "
 			       "namespace");
 	r = plan_uts(plan, err);
 	if (r == 0)
@@ -196,14 +210,16 @@ static int check_mapped(const struct runtime_plan *plan, struct err *err)
 		return 0;
 	if (ns_maps_find(plan->uids, plan->n_uids, 0, &outside) < 0 ||
 	    ns_maps_find(plan->gids, plan->n_gids, 0, &outside) < 0)
-		return err_set(err, ERR_INVALID, "linux.uidMappings, gidMappings: id 0 of the container is not mapped");
+		return err_set(err, ERR_INVALID,
+			       "linux.uidMappings, gidMappings: id 0 of the container is not mapped");
 	if (ns_maps_find(plan->uids, plan->n_uids, p->uid, &outside) < 0)
 		return err_set(err, ERR_INVALID, "process.user.uid: %u is not mapped", p->uid);
 	if (ns_maps_find(plan->gids, plan->n_gids, p->gid, &outside) < 0)
 		return err_set(err, ERR_INVALID, "process.user.gid: %u is not mapped", p->gid);
 	for (size_t i = 0; i < p->n_groups; i++)
 		if (ns_maps_find(plan->gids, plan->n_gids, p->groups[i], &outside) < 0)
-			return err_set(err, ERR_INVALID, "process.user.additionalGids[%zu]: %u is not mapped", i,
+			return err_set(err, ERR_INVALID, "process.user.additionalGids[%zu]: %u is not mapped",
+				       i,
 				       p->groups[i]);
 	return 0;
 }
@@ -243,7 +259,8 @@ static int plan_cgroup(struct runtime_plan *plan, const struct runtime_create *w
 	if (what->force_cgroup_less)
 		return 0;
 	if (what->systemd_cgroup)
-		return err_set(err, ERR_UNSUPPORTED, "--systemd-cgroup: the systemd cgroup driver is not supported yet");
+		return err_set(err, ERR_UNSUPPORTED,
+			       "--systemd-cgroup: the systemd cgroup driver is not supported yet");
 	r = cgroup_host_get(&plan->cgroup_host, err);
 	if (r < 0)
 		return r;
@@ -274,10 +291,12 @@ static int make(const struct runtime_create *what, struct runtime_plan *plan, st
 		return r;
 	plan->process.new_keyring = !what->no_new_keyring;
 	if (plan->process.terminal && what->console_socket < 0 && what->terminal < 0)
-		return err_set(err, ERR_INVALID, "process.terminal: cannot allocate tty if runtime will detach without "
+		return err_set(err, ERR_INVALID,
+			       "process.terminal: cannot allocate tty if runtime will detach without "
 			       "setting console socket");
 	if (!plan->process.terminal && what->console_socket >= 0)
-		return err_set(err, ERR_INVALID, "process.terminal: cannot use console socket if runtime will not "
+		return err_set(err, ERR_INVALID,
+			       "process.terminal: cannot use console socket if runtime will not "
 			       "detach or allocate tty");
 	r = check_mapped(plan, err);
 	if (r == 0)

@@ -6,7 +6,8 @@
  * shim stays small and a crash here kills nobody). No daemon, no thread, no event loop.
  *
  *   runtime/plan.c    spec → plan: everything is checked and prepared as data
- *   runtime/parent.c  the caller: makes namespaces, cgroup, detached mounts; keeps the state
+ *   runtime/create.c  the caller: makes namespaces, cgroup, detached mounts; keeps the state
+ *   runtime/parent.c  what create and exec share on the caller's side
  *   runtime/stage.c   the child before pivot_root;  runtime/init.c  after it, up to execve
  *   runtime/exec.c    a further process in a running container
  *   runtime/state.c   <root>/<id>/state.json, and the kernel's truth about it
@@ -88,10 +89,12 @@ struct runtime_state {
 	uint64_t start_ticks;   /* of pid, for sys_pidfd_open_verified */
 };
 
-int runtime_state(const char *root, const char *id, struct arena *a, struct runtime_state *ret, struct err *err);
+int runtime_state(const char *root, const char *id, struct arena *a, struct runtime_state *ret,
+		  struct err *err);
 
 /* The process of config.json as it was created: what exec starts from. */
-int runtime_process(const char *root, const char *id, struct arena *a, struct oci_process *ret, struct err *err);
+int runtime_process(const char *root, const char *id, struct arena *a, struct oci_process *ret,
+		    struct err *err);
 
 /* All ids with a record under root, in no order. A root that does not exist has none. */
 int runtime_list(const char *root, struct arena *a, char ***ret, size_t *ret_n, struct err *err);
@@ -113,7 +116,8 @@ struct runtime_exec {
 	const struct oci_process *process;
 	int console_socket, terminal; /* as in runtime_create */
 	const char *pid_file;
-	const char *cgroup;           /* sub-cgroup of the container's, made if missing; NULL: the container's */
+	const char *cgroup;           /* sub-cgroup of the container's,
+			made if missing; NULL: the container's */
 	int preserve_fds;
 	bool ignore_paused;
 };

@@ -234,7 +234,8 @@ static int step_hooks(struct child *c, struct err *err)
 	if (r < 0)
 		return r;
 	state.pid = getpid();
-	return hooks_run(c->hooks->create_container, c->hooks->n_create_container, "createContainer", &state, err);
+	return hooks_run(c->hooks->create_container, c->hooks->n_create_container, "createContainer", &state,
+			 err);
 }
 
 static int step_root(struct child *c, struct err *err)
@@ -306,7 +307,8 @@ static int wait_for_start(struct child *c, struct err *err)
 		return 0;
 	state.pid = getpid();
 	state.status = (char *)"created";
-	return hooks_run(c->hooks->start_container, c->hooks->n_start_container, "startContainer", &state, err);
+	return hooks_run(c->hooks->start_container, c->hooks->n_start_container, "startContainer", &state,
+			 err);
 }
 
 static const struct {

@@ -10,7 +10,8 @@
 #define PROCESS "\"process\":{\"cwd\":\"/\",\"args\":[\"true\"]},"
 #define OK_LINUX "\"linux\":{\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"pid\"},{\"type\":\"uts\"}]}}"
 
-static int make(const char *text, struct arena *a, struct oci_config *c, struct runtime_plan *plan, struct err *err)
+static int make(const char *text, struct arena *a, struct oci_config *c, struct runtime_plan *plan,
+		struct err *err)
 {
 	struct runtime_create what = RUNTIME_CREATE_INIT;
 	int r = oci_config_read(text, strlen(text), a, c, err);
@@ -32,20 +33,26 @@ static void test_what_can_not_work_is_refused_by_its_path(void **state)
 		{ HEAD OK_LINUX, "process: missing" },
 		{ HEAD "\"process\":{\"cwd\":\"/\",\"args\":[]}," OK_LINUX, "process.args" },
 		{ HEAD "\"process\":{\"cwd\":\"x\",\"args\":[\"a\"]}," OK_LINUX, "process.cwd" },
-		{ HEAD "\"process\":{\"cwd\":\"/\",\"args\":[\"a\"],\"env\":[\"X\"]}," OK_LINUX, "process.env[0]" },
-		{ HEAD "\"process\":{\"cwd\":\"/\",\"args\":[\"a\"],\"terminal\":true}," OK_LINUX, "process.terminal" },
+		{ HEAD "\"process\":{\"cwd\":\"/\",\"args\":[\"a\"],\"env\":[\"X\"]}," OK_LINUX,
+		  "process.env[0]" },
+		{ HEAD "\"process\":{\"cwd\":\"/\",\"args\":[\"a\"],\"terminal\":true}," OK_LINUX,
+		  "process.terminal" },
 		{ HEAD "\"process\":{\"cwd\":\"/\",\"args\":[\"a\"],\"rlimits\":[{\"type\":\"RLIMIT_X\",\"soft\":1,"
 		       "\"hard\":1}]}," OK_LINUX, "process.rlimits[0].type" },
 		{ HEAD "\"process\":{\"cwd\":\"/\",\"args\":[\"a\"],\"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"soft\":2,"
 		       "\"hard\":1}]}," OK_LINUX, "process.rlimits" },
-		{ HEAD "\"process\":{\"cwd\":\"/\",\"args\":[\"a\"],\"oomScoreAdj\":1001}," OK_LINUX, "oomScoreAdj" },
-		{ HEAD PROCESS "\"linux\":{\"namespaces\":[{\"type\":\"net\"}]}}", "linux.namespaces[0].type" },
+		{ HEAD "\"process\":{\"cwd\":\"/\",\"args\":[\"a\"],\"oomScoreAdj\":1001}," OK_LINUX,
+		  "oomScoreAdj" },
+		{ HEAD PROCESS "\"linux\":{\"namespaces\":[{\"type\":\"net\"}]}}",
+		  "linux.namespaces[0].type" },
 		{ HEAD PROCESS "\"linux\":{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"pid\"}]}}",
 		  "linux.namespaces[1]: a second pid" },
 		{ HEAD PROCESS "\"linux\":{\"namespaces\":[{\"type\":\"pid\",\"path\":\"/dev/null\"}]}}",
 		  "/dev/null is not a pid namespace" },
-		{ HEAD PROCESS "\"hostname\":\"x\",\"linux\":{\"namespaces\":[{\"type\":\"mount\"}]}}", "hostname" },
-		{ HEAD PROCESS "\"linux\":{\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"user\"}]}}", "uidMappings" },
+		{ HEAD PROCESS "\"hostname\":\"x\",\"linux\":{\"namespaces\":[{\"type\":\"mount\"}]}}",
+		  "hostname" },
+		{ HEAD PROCESS "\"linux\":{\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"user\"}]}}",
+		  "uidMappings" },
 		{ HEAD PROCESS "\"linux\":{\"namespaces\":[{\"type\":\"mount\"}],"
 		       "\"sysctl\":{\"net.ipv4.ip_forward\":\"1\"}}}", "needs a network namespace" },
 		{ HEAD PROCESS "\"linux\":{\"namespaces\":[{\"type\":\"mount\"}],"

@@ -24,11 +24,13 @@ static int parse_signal(const char *text, int *ret)
 			*ret = s;
 			return 0;
 		}
-	if (strncasecmp(name, "RTMIN", 5) == 0 && (!name[5] || (name[5] == '+' && str_to_u32(name + 6, 10, &n) == 0))) {
+	if (strncasecmp(name, "RTMIN", 5) == 0 && (!name[5] ||
+						   (name[5] == '+' && str_to_u32(name + 6, 10, &n) == 0))) {
 		*ret = SIGRTMIN + (name[5] ? (int)n : 0);
 		return *ret <= SIGRTMAX ? 0 : -EINVAL;
 	}
-	if (strncasecmp(name, "RTMAX", 5) == 0 && (!name[5] || (name[5] == '-' && str_to_u32(name + 6, 10, &n) == 0))) {
+	if (strncasecmp(name, "RTMAX", 5) == 0 && (!name[5] ||
+						   (name[5] == '-' && str_to_u32(name + 6, 10, &n) == 0))) {
 		*ret = SIGRTMAX - (name[5] ? (int)n : 0);
 		return *ret >= SIGRTMIN ? 0 : -EINVAL;
 	}
@@ -38,12 +40,14 @@ static int parse_signal(const char *text, int *ret)
 int command_kill(struct global *g, int argc, char **argv, struct err *err)
 {
 	bool all = false;
-	const struct option options[] = { { "all", 'a', OPTION_FLAG, &all, "to all processes of the container" } };
+	const struct option options[] = { { "all", 'a', OPTION_FLAG, &all,
+					    "to all processes of the container" } };
 	int sig = SIGTERM, r;
 	char **words;
 	size_t n;
 
-	r = options_parse(command_find("kill"), options, ARRAY_LEN(options), argc, argv, -1, &g->arena, &words, &n, err);
+	r = options_parse(command_find("kill"), options, ARRAY_LEN(options), argc, argv, -1, &g->arena,
+			  &words, &n, err);
 	if (r < 0)
 		return r;
 	if (n < 1 || n > 2)
@@ -120,7 +124,8 @@ static int parse_bytes(const char *text, int64_t *ret)
 	digits[len] = '\0';
 	if (text[len]) {
 		shift = 10 * (int)(strchr(units, text[len] | 0x20) - units);
-		if (text[len + 1] && strcasecmp(text + len + 1, "b") != 0 && strcasecmp(text + len + 1, "ib") != 0)
+		if (text[len + 1] && strcasecmp(text + len + 1, "b") != 0 &&
+		    strcasecmp(text + len + 1, "ib") != 0)
 			return -EINVAL;
 	}
 	if (str_to_i64(digits, 10, ret) < 0)
@@ -163,7 +168,8 @@ static int read_resources(struct global *g, const char *path, struct oci_resourc
 
 	if (r < 0)
 		return err_sys(err, r, "--resources: open %s", path);
-	return json_read(&oci_resources_type, text.data ? text.data : (const uint8_t *)"", text.len, &g->arena, ret, err);
+	return json_read(&oci_resources_type, text.data ? text.data : (const uint8_t *)"", text.len,
+			 &g->arena, ret, err);
 }
 
 int command_update(struct global *g, int argc, char **argv, struct err *err)
@@ -196,9 +202,11 @@ int command_update(struct global *g, int argc, char **argv, struct err *err)
 	int e;
 
 	for (size_t i = 0; i < ARRAY_LEN(values); i++)
-		options[i] = (struct option){ values[i].name, 0, OPTION_TEXT, &values[i].value, "VALUE\tthat limit" };
+		options[i] = (struct option){ values[i].name, 0, OPTION_TEXT, &values[i].value,
+					      "VALUE\tthat limit" };
 	options[ARRAY_LEN(values)] =
-		(struct option){ "resources", 'r', OPTION_TEXT, &file, "FILE\tlimits as JSON, \"-\" for stdin" };
+		(struct option){ "resources", 'r', OPTION_TEXT, &file,
+				 "FILE\tlimits as JSON, \"-\" for stdin" };
 	e = options_id(command_find("update"), options, ARRAY_LEN(options), argc, argv, &g->arena, &id, err);
 	if (e < 0)
 		return e;

@@ -100,7 +100,8 @@ int command_start(struct global *g, int argc, char **argv, struct err *err)
 static int wants_terminal(struct global *g, const struct runtime_create *what, bool *ret, struct err *err)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(OCI_CONFIG_MAX + 1);
-	const char *path = what->config ? what->config : arena_printf(&g->arena, "%s/config.json", what->bundle);
+	const char *path = what->config ? what->config : arena_printf(&g->arena, "%s/config.json",
+								      what->bundle);
 	struct oci_config c;
 	int r = sys_file_read(AT_FDCWD, path, OCI_CONFIG_MAX, &text);
 
@@ -148,7 +149,8 @@ int command_run(struct global *g, int argc, char **argv, struct err *err)
 		CREATE_OPTIONS(o),
 		{ "detach", 'd', OPTION_FLAG, &o.detach, "do not wait for it" },
 		{ "keep", 0, OPTION_FLAG, &o.keep, "do not delete it when it ends" },
-		{ "no-subreaper", 0, OPTION_FLAG, &o.no_subreaper, "for runc's command line; changes nothing" },
+		{ "no-subreaper", 0, OPTION_FLAG, &o.no_subreaper,
+		  "for runc's command line; changes nothing" },
 	};
 	struct runtime_create what = RUNTIME_CREATE_INIT;
 	struct err ignored = ERR_INIT;

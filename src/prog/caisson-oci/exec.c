@@ -53,7 +53,8 @@ static void add_caps(struct arena *a, struct oci_process *p, const struct option
 }
 
 /* The container's process with what the command line changes. */
-static int from_container(struct global *g, const struct exec_options *o, const char *id, char **words, size_t n,
+static int from_container(struct global *g, const struct exec_options *o, const char *id, char **words,
+			  size_t n,
 			  struct oci_process *p, struct err *err)
 {
 	uint32_t *groups;
@@ -85,7 +86,8 @@ static int from_container(struct global *g, const struct exec_options *o, const 
 		memcpy(groups, p->user.additional_gids, p->user.n_additional_gids * sizeof(*groups));
 	for (size_t i = 0; i < o->groups.n; i++)
 		if (str_to_u32(o->groups.values[i], 10, &groups[p->user.n_additional_gids++]) < 0)
-			return err_set(err, ERR_INVALID, "--additional-gids: \"%s\" is not a number", o->groups.values[i]);
+			return err_set(err, ERR_INVALID, "--additional-gids: \"%s\" is not a number",
+				       o->groups.values[i]);
 	p->user.additional_gids = groups;
 	return 0;
 }
@@ -127,7 +129,8 @@ int command_exec(struct global *g, int argc, char **argv, struct err *err)
 {
 	struct exec_options o = { 0 };
 	const struct option options[] = {
-		{ "console-socket", 0, OPTION_TEXT, &o.console_socket, "PATH\tUnix socket that gets the terminal" },
+		{ "console-socket", 0, OPTION_TEXT, &o.console_socket,
+		  "PATH\tUnix socket that gets the terminal" },
 		{ "cwd", 0, OPTION_TEXT, &o.cwd, "DIR\tworking directory in the container" },
 		{ "env", 'e', OPTION_LIST, &o.env, "NAME=VALUE\tadd to the environment" },
 		{ "tty", 't', OPTION_FLAG, &o.tty, "give it a terminal" },
@@ -143,7 +146,8 @@ int command_exec(struct global *g, int argc, char **argv, struct err *err)
 		{ "preserve-fds", 0, OPTION_INT, &o.preserve_fds, "N\tdescriptors beyond 2 that stay open" },
 		{ "cgroup", 0, OPTION_TEXT, &o.cgroup, "NAME\tin a sub-cgroup of the container's" },
 		{ "ignore-paused", 0, OPTION_FLAG, &o.ignore_paused, "also in a paused container" },
-		{ "no-subreaper", 0, OPTION_FLAG, &o.no_subreaper, "for runc's command line; changes nothing" },
+		{ "no-subreaper", 0, OPTION_FLAG, &o.no_subreaper,
+		  "for runc's command line; changes nothing" },
 	};
 	struct runtime_exec what = RUNTIME_EXEC_INIT;
 	struct oci_process process;
@@ -151,12 +155,14 @@ int command_exec(struct global *g, int argc, char **argv, struct err *err)
 	size_t n;
 	int r;
 
-	r = options_parse(command_find("exec"), options, ARRAY_LEN(options), argc, argv, 2, &g->arena, &words, &n,
+	r = options_parse(command_find("exec"), options, ARRAY_LEN(options), argc, argv, 2, &g->arena, &words,
+			  &n,
 			  err);
 	if (r < 0)
 		return r;
 	if (!n || (n < 2 && !o.process))
-		return err_set(err, ERR_INVALID, "\"exec\" requires a container ID and a command (or --process)");
+		return err_set(err, ERR_INVALID,
+			       "\"exec\" requires a container ID and a command (or --process)");
 	r = o.process ? from_file(g, o.process, &process, err) :
 			from_container(g, &o, words[0], words + 1, n - 1, &process, err);
 	if (r < 0)

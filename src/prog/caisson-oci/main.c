@@ -10,11 +10,13 @@
 #include <stdio.h>
 
 const struct command commands[] = {
-	{ "create", "ID", "Makes a container from a bundle; its program waits for start.", command_create, 1 },
+	{ "create", "ID", "Makes a container from a bundle; its program waits for start.", command_create,
+	  1 },
 	{ "delete", "ID", "Removes what a container holds.", command_delete, 1 },
 	{ "exec", "ID COMMAND [ARGUMENT...]", "Runs a further process in a container.", command_exec, 255 },
 	{ "features", "", "Says what this runtime can do.", command_features, 1 },
-	{ "kill", "ID [SIGNAL]", "Sends a signal (default TERM) to a container's first process.", command_kill, 1 },
+	{ "kill", "ID [SIGNAL]", "Sends a signal (default TERM) to a container's first process.",
+	  command_kill, 1 },
 	{ "list", "", "Lists the containers under --root.", command_list, 1 },
 	{ "pause", "ID", "Freezes all processes of a container.", command_pause, 1 },
 	{ "ps", "ID [PS-OPTION...]", "Lists the processes of a container.", command_ps, 1 },
@@ -37,7 +39,8 @@ const struct command *command_find(const char *name)
 
 static void help(const struct option *options, size_t n)
 {
-	static const struct command self = { "", "COMMAND [options]", "Runs containers as the Open Container Initiative "
+	static const struct command self = { "", "COMMAND [options]",
+					     "Runs containers as the Open Container Initiative "
 					     "specifies them.", NULL, 1 };
 
 	options_help(&self, options, n);
@@ -85,8 +88,10 @@ int main(int argc, char **argv)
 		{ "log", 0, OPTION_TEXT, &g.log, "FILE\twhere errors are logged (default: stderr)" },
 		{ "log-format", 0, OPTION_TEXT, &g.log_format, "FORMAT\ttext or json" },
 		{ "debug", 0, OPTION_FLAG, &g.debug, "log more" },
-		{ "systemd-cgroup", 0, OPTION_FLAG, &g.systemd_cgroup, "cgroups by systemd (not supported yet)" },
-		{ "cgroup-manager", 0, OPTION_TEXT, &g.cgroup_manager, "NAME\tcgroupfs, systemd or disabled" },
+		{ "systemd-cgroup", 0, OPTION_FLAG, &g.systemd_cgroup,
+		  "cgroups by systemd (not supported yet)" },
+		{ "cgroup-manager", 0, OPTION_TEXT, &g.cgroup_manager,
+		  "NAME\tcgroupfs, systemd or disabled" },
 		{ "rootless", 0, OPTION_TEXT, &g.rootless, "HOW\tauto, true or false" },
 		{ "version", 'v', OPTION_FLAG, &g.version, "print the version" },
 	};

@@ -34,7 +34,8 @@ struct global {
 
 struct command {
 	const char *name, *arguments, *help;
-	int (*run)(struct global *g, int argc, char **argv, struct err *err); /* exit status, or negative with err */
+	/* exit status, or negative with err */
+	int (*run)(struct global *g, int argc, char **argv, struct err *err);
 	int failure; /* exit status of its own failure */
 };
 
@@ -46,7 +47,8 @@ extern const size_t n_commands;
  * seen the rest belongs to them, dashes and all (the command of exec); -1: no such bound.
  * "--" ends the options. `--help` prints and exits.
  */
-int options_parse(const struct command *c, const struct option *options, size_t n, int argc, char **argv, int most,
+int options_parse(const struct command *c, const struct option *options, size_t n, int argc, char **argv,
+		  int most,
 		  struct arena *a, char ***ret_words, size_t *ret_n, struct err *err);
 /* The same for a command that takes exactly one container id. */
 int options_id(const struct command *c, const struct option *options, size_t n, int argc, char **argv,

@@ -20,7 +20,8 @@ static int set(const struct option *o, const char *value, struct arena *a, struc
 	switch (o->kind) {
 	case OPTION_FLAG:
 		if (value && !str_eq(value, "true") && !str_eq(value, "false"))
-			return err_set(err, ERR_INVALID, "--%s: \"%s\" is neither true nor false", o->name, value);
+			return err_set(err, ERR_INVALID, "--%s: \"%s\" is neither true nor false", o->name,
+				       value);
 		*(bool *)o->to = !value || str_eq(value, "true");
 		return 0;
 	case OPTION_TEXT:
@@ -45,7 +46,8 @@ static int set(const struct option *o, const char *value, struct arena *a, struc
 }
 
 /* One word that begins with a dash, and what it takes with it. */
-static int take(const struct command *c, const struct option *options, size_t n, int argc, char **argv, int *i,
+static int take(const struct command *c, const struct option *options, size_t n, int argc, char **argv,
+		int *i,
 		struct arena *a, struct err *err)
 {
 	const char *word = argv[*i] + (argv[*i][1] == '-' ? 2 : 1), *value = NULL;
@@ -68,7 +70,8 @@ static int take(const struct command *c, const struct option *options, size_t n,
 	return set(o, value, a, err);
 }
 
-int options_parse(const struct command *c, const struct option *options, size_t n, int argc, char **argv, int most,
+int options_parse(const struct command *c, const struct option *options, size_t n, int argc, char **argv,
+		  int most,
 		  struct arena *a, char ***ret_words, size_t *ret_n, struct err *err)
 {
 	char **words = arena_new(a, (size_t)argc + 1, sizeof(*words));

@@ -47,7 +47,8 @@ int command_spec(struct global *g, int argc, char **argv, struct err *err)
 	bool rootless = false;
 	const struct option options[] = {
 		{ "bundle", 'b', OPTION_TEXT, &bundle, "DIR\twhere it is written (default: here)" },
-		{ "rootless", 0, OPTION_FLAG, &rootless, "for a user without privileges (not supported yet)" },
+		{ "rootless", 0, OPTION_FLAG, &rootless,
+		  "for a user without privileges (not supported yet)" },
 	};
 	autofd int dir = -EBADF, fd = -EBADF;
 	struct oci_config c;
@@ -55,7 +56,8 @@ int command_spec(struct global *g, int argc, char **argv, struct err *err)
 	size_t n;
 	int r;
 
-	r = options_parse(command_find("spec"), options, ARRAY_LEN(options), argc, argv, -1, &g->arena, &words, &n, err);
+	r = options_parse(command_find("spec"), options, ARRAY_LEN(options), argc, argv, -1, &g->arena,
+			  &words, &n, err);
 	if (r < 0)
 		return r;
 	if (n || rootless)

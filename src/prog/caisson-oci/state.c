@@ -83,7 +83,8 @@ static void print_table(const char *(*rows)[6], size_t n)
 	}
 }
 
-static int print_list(struct global *g, const struct printed *list, size_t n, const char *format, struct err *err)
+static int print_list(struct global *g, const struct printed *list, size_t n, const char *format,
+		      struct err *err)
 {
 	const char *(*rows)[6];
 
@@ -108,7 +109,8 @@ static int print_list(struct global *g, const struct printed *list, size_t n, co
 	if (format && !str_eq(format, "table"))
 		return err_set(err, ERR_INVALID, "invalid format option: %s", format);
 	rows = arena_new(&g->arena, n + 1, sizeof(*rows));
-	memcpy(rows[0], (const char *[]){ "ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER" }, sizeof(rows[0]));
+	memcpy(rows[0], (const char *[]){ "ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER" },
+	       sizeof(rows[0]));
 	for (size_t i = 0; i < n; i++) {
 		rows[i + 1][0] = list[i].id;
 		rows[i + 1][1] = arena_printf(&g->arena, "%d", list[i].pid);
@@ -134,7 +136,8 @@ int command_list(struct global *g, int argc, char **argv, struct err *err)
 	size_t n_words, n_ids, n = 0;
 	int r;
 
-	r = options_parse(command_find("list"), options, ARRAY_LEN(options), argc, argv, -1, &g->arena, &words,
+	r = options_parse(command_find("list"), options, ARRAY_LEN(options), argc, argv, -1, &g->arena,
+			  &words,
 			  &n_words, err);
 	if (r == 0 && n_words)
 		return err_set(err, ERR_INVALID, "\"list\" requires no arguments");
@@ -174,7 +177,8 @@ static int print_ps(char **words, size_t n_words, const pid_t *pids, size_t n_pi
 	r = sys_spawn_run(&what, &out, NULL, &status);
 	if (r < 0 || status)
 		return err_sys(err, r < 0 ? r : EIO, "ps");
-	for (char *line = strtok_r((char *)out.data, "\n", &save), *first = line; line; line = strtok_r(NULL, "\n", &save)) {
+	for (char *line = strtok_r((char *)out.data, "\n", &save), *first = line; line;
+	     line = strtok_r(NULL, "\n", &save)) {
 		const char *p = line + strspn(line, " ");
 		size_t k = 0;
 
@@ -204,7 +208,8 @@ int command_ps(struct global *g, int argc, char **argv, struct err *err)
 	size_t n_words, n;
 	int r;
 
-	r = options_parse(command_find("ps"), options, ARRAY_LEN(options), argc, argv, 1, &g->arena, &words, &n_words,
+	r = options_parse(command_find("ps"), options, ARRAY_LEN(options), argc, argv, 1, &g->arena, &words,
+			  &n_words,
 			  err);
 	if (r == 0 && !n_words)
 		return err_set(err, ERR_INVALID, "\"ps\" requires a minimum of 1 argument");
