@@ -44,7 +44,8 @@ int pod_cgroup_choose(struct pod_sandbox *p, struct err *err)
 
 	if (str_has_suffix(parent, ".slice"))
 		return err_set(err, ERR_UNSUPPORTED,
-			       "cgroup_parent %s: a systemd slice, but the cgroup driver is cgroupfs", parent);
+			       "cgroup_parent %s: a systemd slice, but the cgroup driver is cgroupfs",
+			       parent);
 	if (str_empty(parent) || strspn(parent, "/") == strlen(parent))
 		path = arena_printf(a, "%s/pod%s", m->settings.cgroup_parent, p->id);
 	else

@@ -22,7 +22,8 @@ static const struct json_field namespaces_fields[] = {
 	JSON_FIELD_OBJ_LIST(OBJ_LIST, struct pod_namespaces, uids, "uids", 0, &id_map_type),
 	JSON_FIELD_OBJ_LIST(OBJ_LIST, struct pod_namespaces, gids, "gids", 0, &id_map_type),
 };
-static const struct json_type namespaces_type = JSON_TYPE("namespaces", struct pod_namespaces, namespaces_fields);
+static const struct json_type namespaces_type = JSON_TYPE("namespaces", struct pod_namespaces,
+							  namespaces_fields);
 
 static const struct json_field profile_fields[] = {
 	JSON_FIELD(I32, struct pod_profile, kind, "kind", 0),
@@ -42,7 +43,8 @@ static const struct json_field hugepage_fields[] = {
 	JSON_FIELD(STR, struct pod_hugepage, page_size, "page_size", 0),
 	JSON_FIELD(U64, struct pod_hugepage, limit, "limit", 0),
 };
-static const struct json_type hugepage_type = JSON_TYPE("hugepage limit", struct pod_hugepage, hugepage_fields);
+static const struct json_type hugepage_type = JSON_TYPE("hugepage limit", struct pod_hugepage,
+							hugepage_fields);
 
 static const struct json_field resources_fields[] = {
 	JSON_FIELD(I64, struct pod_resources, cpu_period, "cpu_period", 0),

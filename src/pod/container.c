@@ -23,9 +23,11 @@ static int check_config(const struct pod_container_config *c, struct err *err)
 	if (str_empty(c->image))
 		return err_set(err, ERR_INVALID, "image: empty");
 	if (ns->pid == POD_NS_TARGET && str_empty(ns->target_id))
-		return err_set(err, ERR_INVALID, "namespace_options.target_id: empty, but pid mode is TARGET");
+		return err_set(err, ERR_INVALID,
+			       "namespace_options.target_id: empty, but pid mode is TARGET");
 	if (c->log_path && (c->log_path[0] == '/' || strstr(c->log_path, "..")))
-		return err_set(err, ERR_INVALID, "log_path %s: not a path below the pod's log_directory", c->log_path);
+		return err_set(err, ERR_INVALID, "log_path %s: not a path below the pod's log_directory",
+			       c->log_path);
 	if (c->stop_signal < 0 || c->stop_signal > SIGRTMAX)
 		return err_set(err, ERR_INVALID, "stop_signal %d: no signal", c->stop_signal);
 	return 0;
@@ -53,7 +55,8 @@ static int open_root(const struct store_snapshot *snap, int *ret_fd, struct err 
 	if (r == 0)
 		r = sys_fsconfig(fs, "lowerdir", buf_text(&lowers));
 	if (r == 0)
-		r = sys_fsmount(fs, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, ret_fd);
+		r = sys_fsmount(fs, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+				MOUNT_ATTR_NOEXEC, ret_fd);
 	if (r < 0) {
 		sys_fs_message(fs, why, sizeof(why));
 		return err_sys(err, r, "overlay of %zu layers: %s", snap->n_lowers, why);
@@ -77,7 +80,8 @@ static char *read_in_root(int root, const char *path, struct arena *a)
 }
 
 static int resolve_user(const struct pod_container_config *c, const struct image *img,
-			const struct store_snapshot *snap, struct arena *a, struct pod_user *ret, struct err *err)
+			const struct store_snapshot *snap, struct arena *a, struct pod_user *ret,
+			struct err *err)
 {
 	const char *passwd = "", *group = "";
 	autofd int root = -EBADF;
@@ -106,7 +110,8 @@ static int signal_number(const char *text)
 		return n <= (uint32_t)SIGRTMAX ? (int)n : 0;
 	if (str_skip_prefix(text, "SIG"))
 		text += 3;
-	if (str_skip_prefix(text, "RTMIN+") && str_to_u32(text + 6, 10, &n) == 0 && n <= (uint32_t)(SIGRTMAX - SIGRTMIN))
+	if (str_skip_prefix(text, "RTMIN+") && str_to_u32(text + 6, 10, &n) == 0 &&
+	    n <= (uint32_t)(SIGRTMAX - SIGRTMIN))
 		return SIGRTMIN + (int)n;
 	if (strcmp(text, "RTMIN") == 0)
 		return SIGRTMIN;
@@ -207,12 +212,14 @@ static int target_pid(const struct pod_container *c, pid_t *ret, struct err *err
 		process = (struct pod_process){ t->pid, t->pid_ticks };
 	pod_unlock(m);
 	if (!pod_process_alive(process))
-		return err_set(err, ERR_INVALID, "target_id %s: no running container of this pod", ns->target_id);
+		return err_set(err, ERR_INVALID, "target_id %s: no running container of this pod",
+			       ns->target_id);
 	*ret = process.pid;
 	return 0;
 }
 
-static int write_bundle(struct pod_container *c, const struct pod_spec *spec, struct arena *a, struct err *err)
+static int write_bundle(struct pod_container *c, const struct pod_spec *spec, struct arena *a,
+			struct err *err)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(OCI_CONFIG_MAX);
 	struct oci_config config;
@@ -222,7 +229,8 @@ static int write_bundle(struct pod_container *c, const struct pod_spec *spec, st
 		r = oci_config_write(&config, 0, &text, err);
 	if (r < 0)
 		return r;
-	r = sys_file_replace(AT_FDCWD, arena_printf(a, "%s/config.json", c->dir), text.data, text.len, 0600, false);
+	r = sys_file_replace(AT_FDCWD, arena_printf(a, "%s/config.json", c->dir), text.data, text.len, 0600,
+			     false);
 	return r < 0 ? err_sys(err, r, "write %s/config.json", c->dir) : 0;
 }
 
@@ -370,7 +378,8 @@ static int create_op(struct pod_op *op, struct err *err)
 		if (r < 0 && pod_container_purge(op, op->container, &undo_err) < 0) {
 			pod_retry_post(m);
 			snprintf(err->text + strlen(err->text), sizeof(err->text) - strlen(err->text),
-				 " (and taking it away failed, which is tried again later: %s)", undo_err.text);
+				 " (and taking it away failed, which is tried again later: %s)",
+				 undo_err.text);
 		}
 	}
 	image_unref(img);
@@ -395,7 +404,8 @@ struct pod_wait *pod_container_create(struct pod_manager *m, const char *pod_id,
 	op = pod_op_find(m, key);
 	if (op)
 		return pod_op_join(op, done, user);
-	op = pod_op_new(m, key, arena_printf(&a, "create container %s", config->name ? config->name : ""), create_op);
+	op = pod_op_new(m, key, arena_printf(&a, "create container %s", config->name ? config->name : ""),
+			create_op);
 	op->id = arena_strdup(&op->arena, id);
 	if (pod_container_config_copy(config, &op->arena, &copy, &op->err) < 0)
 		op->run = pod_op_fail;

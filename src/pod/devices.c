@@ -71,7 +71,8 @@ struct walk {
 
 static bool own_in_container(const char *name)
 {
-	static const char *const names[] = { "pts", "shm", "fd", "mqueue", "console", "ptmx", ".lxc", ".lxd-mounts",
+	static const char *const names[] = { "pts", "shm", "fd", "mqueue", "console", "ptmx", ".lxc",
+					     ".lxd-mounts",
 					     ".udev" };
 
 	return str_in(name, names, ARRAY_LEN(names));
@@ -125,10 +126,11 @@ static int add_requested(const struct pod_device *d, struct oci_linux *l, struct
 	struct stat st;
 
 	if (str_empty(d->host_path) || d->host_path[0] != '/' || to[0] != '/')
-		return err_set(err, ERR_INVALID, "device %s: not an absolute path", d->host_path ? d->host_path : "");
+		return err_set(err, ERR_INVALID, "device %s: not an absolute path",
+			       d->host_path ? d->host_path : "");
 	if (w.permissions[strspn(w.permissions, "rwm")])
-		return err_set(err, ERR_INVALID, "device %s: permissions \"%s\" are not of \"rwm\"", d->host_path,
-			       d->permissions);
+		return err_set(err, ERR_INVALID, "device %s: permissions \"%s\" are not of \"rwm\"",
+			       d->host_path, d->permissions);
 	if (stat(d->host_path, &st) < 0)
 		return err_sysk(err, ERR_INVALID, errno, "device %s", d->host_path);
 	if (S_ISDIR(st.st_mode))
@@ -143,13 +145,15 @@ int pod_spec_devices(const struct pod_spec *in, struct arena *a, struct oci_linu
 	/* null zero full tty random urandom; console; ptmx; terminals of devpts; tun is not among them */
 	static const struct {
 		int major, minor;
-	} usual[] = { { 1, 3 }, { 1, 5 }, { 1, 7 }, { 5, 0 }, { 1, 8 }, { 1, 9 }, { 5, 1 }, { 5, 2 }, { 136, -1 } };
+	} usual[] = { { 1, 3 }, { 1, 5 }, { 1, 7 }, { 5, 0 }, { 1, 8 }, { 1, 9 }, { 5, 1 }, { 5, 2 },
+		      { 136, -1 } };
 	const struct pod_container_config *c = in->config;
 	struct oci_resources *res = l->resources;
 	int r = 0;
 
 	if (c->n_cdi_devices)
-		return err_set(err, ERR_UNSUPPORTED, "CDI device %s: CDI is not supported", c->cdi_devices[0]);
+		return err_set(err, ERR_UNSUPPORTED, "CDI device %s: CDI is not supported",
+			       c->cdi_devices[0]);
 	if (c->security.privileged) {
 		struct walk w = { l, a, NULL, true, err };
 

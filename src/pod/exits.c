@@ -76,7 +76,8 @@ int pod_container_reconcile(struct pod_container *c, bool shim_alive, struct err
 		changed = pod_container_set_exited(c, e.code, e.exited_at, e.oom_killed, NULL, NULL);
 	else if (!alive && !shim_alive && c->state == POD_RUNNING)
 		changed = pod_container_set_exited(c, 255, 0, false, "Unknown",
-						   "it ended while nothing watched it; its exit code is lost");
+						   "it ended while nothing watched it; its exit code is "
+						   "lost");
 	pod_unlock(m);
 	return changed ? pod_container_commit(c, err) : 0;
 }
@@ -268,7 +269,8 @@ void pod_watch_start(struct pod_sandbox *p)
 		priv->watch_user->m = m;
 		memcpy(priv->watch_user->id, p->id, sizeof(p->id));
 	}
-	if (!shim.pid || shim_watch_new(m->loop, shim.address, on_exit_announced, priv->watch_user, &priv->watch, &err) < 0) {
+	if (!shim.pid || shim_watch_new(m->loop, shim.address, on_exit_announced, priv->watch_user,
+					&priv->watch, &err) < 0) {
 		struct pod_op *op = pod_op_new(m, NULL, "look after a pod whose shim died", shim_lost_op);
 
 		op->id = arena_strdup(&op->arena, p->id);

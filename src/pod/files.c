@@ -16,7 +16,8 @@ static int check_word(const char *field, const char *s, struct err *err)
 		return err_set(err, ERR_INVALID, "%s: empty entry", field);
 	for (const char *p = s; *p; p++)
 		if ((unsigned char)*p <= ' ' || *p == 0x7f)
-			return err_set(err, ERR_INVALID, "%s: white space or control character in an entry", field);
+			return err_set(err, ERR_INVALID, "%s: white space or control character in an entry",
+				       field);
 	return 0;
 }
 
@@ -41,15 +42,15 @@ static int put_words(struct buf *out, const char *keyword, const char *field, ch
 
 int pod_resolv_text(const struct pod_config *config, struct buf *out, struct err *err)
 {
-	int r = put_words(out, "search", "dns_config.searches", config->dns_searches, config->n_dns_searches, false,
-			  err);
+	int r = put_words(out, "search", "dns_config.searches", config->dns_searches, config->n_dns_searches,
+			  false, err);
 
 	if (r == 0)
-		r = put_words(out, "nameserver", "dns_config.servers", config->dns_servers, config->n_dns_servers,
-			      true, err);
+		r = put_words(out, "nameserver", "dns_config.servers", config->dns_servers,
+			      config->n_dns_servers, true, err);
 	if (r == 0)
-		r = put_words(out, "options", "dns_config.options", config->dns_options, config->n_dns_options,
-			      false, err);
+		r = put_words(out, "options", "dns_config.options", config->dns_options,
+			      config->n_dns_options, false, err);
 	return r;
 }
 

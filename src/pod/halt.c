@@ -53,7 +53,8 @@ static int kill_by_kernel(struct pod_container *c, struct err *err)
 	if (r < 0)
 		return r;
 	if (!pod_process_gone(process, time_now_mono() + POD_KILL_TIME))
-		return err_set(err, ERR_TIMEOUT, "process %d does not end, not even by SIGKILL", (int)process.pid);
+		return err_set(err, ERR_TIMEOUT, "process %d does not end, not even by SIGKILL",
+			       (int)process.pid);
 	r = pod_container_reconcile(c, true, err);
 	if (r < 0)
 		return r;
@@ -72,7 +73,8 @@ int pod_container_kill(struct pod_container *c, struct err *err)
 	if (!from_this_boot(c))
 		return 0;
 	if (pod_shim_to_ask(c->pod, &shim)) {
-		r = shim_task_kill(shim.address, c->id, "", SIGKILL, true, time_now_mono() + POD_SHIM_KILL_TIME, err);
+		r = shim_task_kill(shim.address, c->id, "", SIGKILL, true,
+				   time_now_mono() + POD_SHIM_KILL_TIME, err);
 		pod_shim_told(c->pod, r, err);
 	}
 	if (r == 0)
@@ -124,7 +126,8 @@ int pod_container_await(struct pod_container *c, int64_t deadline, struct err *e
 		return r;
 	process = pod_container_process(c);
 	if (pod_process_alive(process))
-		return err_set(err, ERR_TIMEOUT, "process %d does not end, not even by SIGKILL", (int)process.pid);
+		return err_set(err, ERR_TIMEOUT, "process %d does not end, not even by SIGKILL",
+			       (int)process.pid);
 	pod_lock(m);
 	pod_container_set_exited(c, 137, 0, false, "Error", "killed; the monitor did not tell how it ended");
 	pod_unlock(m);
@@ -197,7 +200,8 @@ int pod_container_task_delete(struct pod_container *c, struct err *err)
 			err_clear(err);
 			pod_shim_launch(c->pod, &launch);
 			launch.bundle = c->dir;
-			r = shim_cleanup(&launch, c->id, m->runtime_root, time_now_mono() + POD_CLEANUP_TIME, err);
+			r = shim_cleanup(&launch, c->id, m->runtime_root, time_now_mono() + POD_CLEANUP_TIME,
+					 err);
 			if (r == 0 && c->cgroup_path)
 				r = pod_cgroup_destroy(c->cgroup_path, err);
 		}

@@ -327,7 +327,8 @@ struct pod_wait *pod_container_exec(struct pod_manager *m, const char *id, char 
 	op->cmd = arena_new(&op->arena, n_cmd, sizeof(char *));
 	for (size_t i = 0; i < n_cmd; i++)
 		op->cmd[op->n_cmd++] = arena_strdup(&op->arena, cmd[i]);
-	op->timeout = timeout_s <= 0 ? 0 : timeout_s > INT64_MAX / NSEC_PER_SEC ? INT64_MAX : timeout_s * NSEC_PER_SEC;
+	if (timeout_s > 0)
+		op->timeout = timeout_s > INT64_MAX / NSEC_PER_SEC ? INT64_MAX : timeout_s * NSEC_PER_SEC;
 	op->out = (struct buf)BUF_INIT(OUTPUT_MAX / 2);
 	op->err_out = (struct buf)BUF_INIT(OUTPUT_MAX / 2);
 	return pod_op_submit(op, done, user);

@@ -46,7 +46,8 @@ static void settings_copy(struct pod_manager *m, const struct pod_settings *s)
 	m->settings.pause_binary = arena_strdup(a, s->pause_binary);
 	m->settings.cgroup_parent = arena_strdup(a, s->cgroup_parent ? s->cgroup_parent : "/caisson");
 	m->settings.seccomp_profile_root =
-		arena_strdup(a, s->seccomp_profile_root ? s->seccomp_profile_root : "/var/lib/kubelet/seccomp");
+		arena_strdup(a, s->seccomp_profile_root ? s->seccomp_profile_root :
+							  "/var/lib/kubelet/seccomp");
 	m->settings.events_address = arena_strdup(a, s->events_address ? s->events_address : "");
 	if (m->settings.cni_timeout <= 0)
 		m->settings.cni_timeout = 60 * NSEC_PER_SEC;

@@ -73,8 +73,8 @@ static bool requested(const struct pod_spec *in, const char *destination)
 	return false;
 }
 
-static void add_file(const struct pod_spec *in, struct oci_config *c, struct arena *a, const char *destination,
-		     const char *name)
+static void add_file(const struct pod_spec *in, struct oci_config *c, struct arena *a,
+		     const char *destination, const char *name)
 {
 	struct oci_mount *m;
 
@@ -118,7 +118,8 @@ static int check_rro(const struct pod_mount *v, struct err *err)
 	if (!v->recursive_readonly)
 		return 0;
 	if (!v->readonly)
-		return err_set(err, ERR_INVALID, "mount %s: recursive_read_only needs readonly", v->container_path);
+		return err_set(err, ERR_INVALID, "mount %s: recursive_read_only needs readonly",
+			       v->container_path);
 	if (v->propagation)
 		return err_set(err, ERR_INVALID, "mount %s: recursive_read_only needs private propagation",
 			       v->container_path);
@@ -139,10 +140,12 @@ static int add_bind(const struct pod_mount *v, struct oci_config *c, struct aren
 	if (check_rro(v, err) < 0)
 		return -EINVAL;
 	if (v->n_uids || v->n_gids)
-		return err_set(err, ERR_UNSUPPORTED, "mount %s: id mappings are not supported", v->container_path);
+		return err_set(err, ERR_UNSUPPORTED, "mount %s: id mappings are not supported",
+			       v->container_path);
 	/* links are resolved on the host, not as the container would see them */
 	if (!realpath(v->host_path, resolved))
-		return err_sysk(err, ERR_INVALID, errno, "mount %s: host_path %s", v->container_path, v->host_path);
+		return err_sysk(err, ERR_INVALID, errno, "mount %s: host_path %s", v->container_path,
+				v->host_path);
 	m = add(c, a, v->container_path, "bind", resolved);
 	option(m, a, "rbind");
 	option(m, a, propagation[v->propagation]);
@@ -214,7 +217,8 @@ int pod_spec_mounts(const struct pod_spec *in, struct arena *a, struct oci_confi
 		int r;
 
 		if (str_empty(v->container_path) || v->container_path[0] != '/')
-			return err_set(err, ERR_INVALID, "mounts[%zu].container_path \"%s\": not an absolute path", i,
+			return err_set(err, ERR_INVALID,
+				       "mounts[%zu].container_path \"%s\": not an absolute path", i,
 				       v->container_path ? v->container_path : "");
 		r = str_empty(v->image) ? add_bind(v, c, a, err) : add_image(in, i, c, a, err);
 		if (r < 0)

@@ -228,7 +228,8 @@ static int wait_for_slot(struct pod_op *op, struct pod_op **slot, const bool *re
 		op->stage = "waiting for another operation on it";
 		if (wait_change(op->m, deadline) == -ETIMEDOUT && *slot && *slot != op) {
 			other = *slot;
-			return err_set(err, ERR_TIMEOUT, "another operation is still running: %s: %s (for %lld s)",
+			return err_set(err, ERR_TIMEOUT,
+				       "another operation is still running: %s: %s (for %lld s)",
 				       other->title, other->stage,
 				       (long long)((time_now_mono() - other->since) / NSEC_PER_SEC));
 		}

@@ -78,11 +78,18 @@ static struct oci_process *pause_process(const struct pod_manager *m, const stru
 	return p;
 }
 
-int pod_pause_spec(const struct pod_manager *m, const struct pod_sandbox *p, const char *hostname, struct arena *a,
-		   struct oci_config *ret, struct err *err)
+int pod_pause_spec(const struct pod_manager *m, const struct pod_sandbox *p, const char *hostname,
+		   struct arena *a, struct oci_config *ret, struct err *err)
 {
 	static const char *const proc_options[] = { "nosuid", "noexec", "nodev" };
 	static const char *const dev_options[] = { "nosuid", "noexec", "mode=755", "size=64k" };
+	const struct json_kv annotations[] = {
+		{ "io.kubernetes.cri.container-type", "sandbox" },
+		{ "io.kubernetes.cri.sandbox-id", (char *)p->id },
+		{ "io.kubernetes.cri.sandbox-name", p->config->name },
+		{ "io.kubernetes.cri.sandbox-namespace", p->config->ns },
+		{ "io.kubernetes.cri.sandbox-uid", p->config->uid },
+	};
 	const struct pod_namespaces *ns = &p->config->security.namespaces;
 	struct oci_linux *l = arena_new(a, 1, sizeof(*l));
 	struct oci_config c = { 0 };
@@ -116,16 +123,13 @@ int pod_pause_spec(const struct pod_manager *m, const struct pod_sandbox *p, con
 	*shares = 2;
 	l->resources->cpu->shares = shares;
 	l->resources->devices = arena_new(a, 1, sizeof(*l->resources->devices));
-	l->resources->devices[0] = (struct oci_device_rule){ .allow = false, .access = arena_strdup(a, "rwm") };
+	l->resources->devices[0] = (struct oci_device_rule){ .access = arena_strdup(a, "rwm") };
 	l->resources->n_devices = 1;
 	l->seccomp = pod_seccomp_default(0, a);
 	c.linux_ = l;
-	c.annotations = arena_new(a, 5, sizeof(*c.annotations));
-	c.annotations[c.n_annotations++] = (struct json_kv){ "io.kubernetes.cri.container-type", "sandbox" };
-	c.annotations[c.n_annotations++] = (struct json_kv){ "io.kubernetes.cri.sandbox-id", (char *)p->id };
-	c.annotations[c.n_annotations++] = (struct json_kv){ "io.kubernetes.cri.sandbox-name", p->config->name };
-	c.annotations[c.n_annotations++] = (struct json_kv){ "io.kubernetes.cri.sandbox-namespace", p->config->ns };
-	c.annotations[c.n_annotations++] = (struct json_kv){ "io.kubernetes.cri.sandbox-uid", p->config->uid };
+	c.annotations = arena_new(a, ARRAY_LEN(annotations), sizeof(*c.annotations));
+	memcpy(c.annotations, annotations, sizeof(annotations));
+	c.n_annotations = ARRAY_LEN(annotations);
 	*ret = c;
 	return 0;
 }

@@ -13,5 +13,5 @@
 int pod_pause_install(struct pod_manager *m, struct err *err);
 
 /* The bundle's document. No I/O; strings are borrowed or in the arena. */
-int pod_pause_spec(const struct pod_manager *m, const struct pod_sandbox *p, const char *hostname, struct arena *a,
-		   struct oci_config *ret, struct err *err);
+int pod_pause_spec(const struct pod_manager *m, const struct pod_sandbox *p, const char *hostname,
+		   struct arena *a, struct oci_config *ret, struct err *err);

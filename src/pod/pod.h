@@ -51,7 +51,9 @@ struct pod_namespaces {
 	size_t n_uids, n_gids;
 };
 
-enum pod_profile_kind { POD_PROFILE_UNSET, POD_PROFILE_RUNTIME_DEFAULT, POD_PROFILE_UNCONFINED, POD_PROFILE_LOCALHOST };
+enum pod_profile_kind {
+	POD_PROFILE_UNSET, POD_PROFILE_RUNTIME_DEFAULT, POD_PROFILE_UNCONFINED, POD_PROFILE_LOCALHOST,
+};
 
 struct pod_profile {
 	int kind;
@@ -276,7 +278,8 @@ struct pod_wait *pod_sandbox_stop(struct pod_manager *m, const char *id, pod_don
 struct pod_wait *pod_sandbox_remove(struct pod_manager *m, const char *id, pod_done_fn done, void *user);
 
 struct pod_wait *pod_container_create(struct pod_manager *m, const char *pod_id,
-				      const struct pod_container_config *config, pod_done_fn done, void *user);
+				      const struct pod_container_config *config, pod_done_fn done,
+				      void *user);
 struct pod_wait *pod_container_start(struct pod_manager *m, const char *id, pod_done_fn done, void *user);
 /* grace in seconds, 0: SIGKILL at once. */
 struct pod_wait *pod_container_stop(struct pod_manager *m, const char *id, int64_t grace, pod_done_fn done,
@@ -284,7 +287,8 @@ struct pod_wait *pod_container_stop(struct pod_manager *m, const char *id, int64
 struct pod_wait *pod_container_remove(struct pod_manager *m, const char *id, pod_done_fn done, void *user);
 struct pod_wait *pod_container_exec(struct pod_manager *m, const char *id, char *const *cmd, size_t n_cmd,
 				    int64_t timeout_s, pod_done_fn done, void *user);
-struct pod_wait *pod_container_log_reopen(struct pod_manager *m, const char *id, pod_done_fn done, void *user);
+struct pod_wait *pod_container_log_reopen(struct pod_manager *m, const char *id, pod_done_fn done,
+					  void *user);
 
 /* True while any container's snapshot or record refers to the image id. Any thread. */
 bool pod_image_in_use(struct pod_manager *m, const char *image_id);

@@ -59,7 +59,8 @@ struct container_record {
 
 static const struct json_field container_record_fields[] = {
 	JSON_FIELD(STR, struct container_record, pod_id, "pod", JSON_REQUIRED),
-	JSON_FIELD_OBJ(OBJ, struct container_record, config, "config", JSON_REQUIRED, &pod_container_config_type),
+	JSON_FIELD_OBJ(OBJ, struct container_record, config, "config", JSON_REQUIRED,
+		       &pod_container_config_type),
 	JSON_FIELD(I32, struct container_record, state, "state", JSON_ALWAYS),
 	JSON_FIELD(I32, struct container_record, want, "want", 0),
 	JSON_FIELD(BOOL, struct container_record, visible, "visible", 0),
@@ -90,8 +91,9 @@ static void pod_to_record(const struct pod_sandbox *p, struct pod_record *r)
 {
 	*r = (struct pod_record){
 		.config = *p->config, .state = (int32_t)p->state, .want = (int32_t)p->priv->want,
-		.visible = p->visible || p->priv->publish, .torn_down = p->priv->torn_down, .created_at = p->created_at,
-		.ips = p->ips, .n_ips = p->n_ips, .netns = p->netns, .reason = p->reason,
+		.visible = p->visible || p->priv->publish, .torn_down = p->priv->torn_down,
+		.created_at = p->created_at, .ips = p->ips, .n_ips = p->n_ips, .netns = p->netns,
+		.reason = p->reason,
 		.cgroup_path = p->cgroup_path, .cgroup_made = p->priv->cgroup_made,
 		.boot_id = p->priv->boot_id, .pid = p->pid, .pid_ticks = p->pid_ticks,
 		.network = p->priv->network,

@@ -55,7 +55,10 @@ static int finish_pod_op(struct pod_op *op, struct err *err)
 	if (r < 0)
 		return r;
 	remove = p->priv->want == POD_WANT_REMOVE || !p->visible;
-	r = remove ? pod_sandbox_purge(op, p, err) : p->priv->torn_down ? 0 : pod_sandbox_teardown(op, p, err);
+	if (remove)
+		r = pod_sandbox_purge(op, p, err);
+	else if (!p->priv->torn_down)
+		r = pod_sandbox_teardown(op, p, err);
 	if (r < 0)
 		pod_retry_post(op->m);
 	return r;
@@ -174,7 +177,8 @@ static void sweep_runtime(struct pod_manager *m, const char *id)
 	shim_cleanup(&launch, id, m->runtime_root, time_now_mono() + POD_CLEANUP_TIME, NULL);
 }
 
-static void sweep_names(struct pod_manager *m, const char *path, void (*sweep)(struct pod_manager *m, const char *id))
+static void sweep_names(struct pod_manager *m, const char *path,
+			void (*sweep)(struct pod_manager *m, const char *id))
 {
 	DIR *dir = opendir(path);
 	struct dirent *e;
@@ -225,7 +229,8 @@ static void settle_start(struct pod_container *c)
 	int r = -ENOENT;
 
 	if (shim->pid)
-		r = shim_task_state(shim->address, c->id, "", time_now_mono() + 2 * NSEC_PER_SEC, &state, &err);
+		r = shim_task_state(shim->address, c->id, "", time_now_mono() + 2 * NSEC_PER_SEC, &state,
+				    &err);
 	pod_lock(m);
 	c->priv->starting = false;
 	if (r == 0 && (state.status == SHIM_RUNNING || state.status == SHIM_PAUSED) &&
@@ -254,7 +259,8 @@ static void settle_container(struct pod_container *c, bool this_boot)
 
 		pod_lock(m);
 		if (c->state == POD_RUNNING)
-			changed = pod_container_set_exited(c, 255, 0, false, "Unknown", "the node was restarted");
+			changed = pod_container_set_exited(c, 255, 0, false, "Unknown",
+							   "the node was restarted");
 		pod_unlock(m);
 		if (changed)
 			pod_container_commit(c, NULL);

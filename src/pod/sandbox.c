@@ -23,7 +23,8 @@ static int check_name(const char *field, const char *s, struct err *err)
 		return err_set(err, ERR_INVALID, "metadata.%s: longer than 253 characters", field);
 	for (const char *p = s; *p; p++)
 		if ((unsigned char)*p <= ' ' || *p == 0x7f || *p == '/')
-			return err_set(err, ERR_INVALID, "metadata.%s: a space, slash or control character in it",
+			return err_set(err, ERR_INVALID,
+				       "metadata.%s: a space, slash or control character in it",
 				       field);
 	return 0;
 }
@@ -32,7 +33,8 @@ static int check_mode(const char *field, int mode, bool container, struct err *e
 {
 	if (mode == POD_NS_POD || mode == POD_NS_NODE || (container && mode == POD_NS_CONTAINER))
 		return 0;
-	return err_set(err, ERR_INVALID, "namespace_options.%s: mode %d is not possible for a pod", field, mode);
+	return err_set(err, ERR_INVALID, "namespace_options.%s: mode %d is not possible for a pod", field,
+		       mode);
 }
 
 static int check_config(const struct pod_config *c, struct err *err)
@@ -96,7 +98,8 @@ static int reserve(struct pod_op *op, struct err *err)
 			pod_unlock(m);
 			pod_sandbox_unref(p);
 			return ready ? 1 : err_set(err, ERR_EXISTS,
-						   "attempt %u exists already as %s and is not ready: remove it first",
+						   "attempt %u exists already as %s and is not "
+						   "ready: remove it first",
 						   op->pod_config->attempt, op->result);
 		}
 		pod_sandbox_ref(old);
@@ -157,7 +160,8 @@ void pod_shim_launch(const struct pod_sandbox *p, struct shim_launch *ret)
 	};
 }
 
-static int write_bundle(const struct pod_sandbox *p, const char *hostname, const char *bundle, struct err *err)
+static int write_bundle(const struct pod_sandbox *p, const char *hostname, const char *bundle,
+			struct err *err)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	CLEANUP(buf_done) struct buf text = BUF_INIT(OCI_CONFIG_MAX);
@@ -227,8 +231,9 @@ static int prepare_network(struct pod_op *op, struct pod_sandbox *p, struct err 
 	struct cni_attachment *at = arena_new(&a, 1, sizeof(*at));
 	struct cni_port *ports = arena_new(&a, c->n_ports, sizeof(*ports));
 	struct cni_pod pod = {
-		.id = p->id, .name = c->name, .ns = c->ns, .uid = c->uid, .ports = ports, .n_ports = c->n_ports,
-		.netns = arena_printf(&a, "%s/netns", p->dir), .cgroup_path = p->cgroup_path,
+		.id = p->id, .name = c->name, .ns = c->ns, .uid = c->uid, .ports = ports,
+		.n_ports = c->n_ports, .netns = arena_printf(&a, "%s/netns", p->dir),
+		.cgroup_path = p->cgroup_path,
 		.dns_servers = c->dns_servers, .n_dns_servers = c->n_dns_servers,
 		.dns_searches = c->dns_searches, .n_dns_searches = c->n_dns_searches,
 		.dns_options = c->dns_options, .n_dns_options = c->n_dns_options,

@@ -15,7 +15,8 @@
 
 /* What docker, containerd and CRI-O give by default (CRI-O less four). */
 static const uint64_t default_caps =
-	BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FSETID) | BIT(CAP_FOWNER) | BIT(CAP_MKNOD) | BIT(CAP_NET_RAW) |
+	BIT(CAP_CHOWN) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_FSETID) | BIT(CAP_FOWNER) | BIT(CAP_MKNOD) |
+	BIT(CAP_NET_RAW) |
 	BIT(CAP_SETGID) | BIT(CAP_SETUID) | BIT(CAP_SETFCAP) | BIT(CAP_SETPCAP) | BIT(CAP_NET_BIND_SERVICE) |
 	BIT(CAP_SYS_CHROOT) | BIT(CAP_KILL) | BIT(CAP_AUDIT_WRITE);
 
@@ -25,7 +26,8 @@ static bool is_all(const char *name)
 }
 
 /* The mask of the names, and whether "ALL" was among them. */
-static int parse(const char *field, char *const *names, size_t n, uint64_t *ret, bool *ret_all, struct err *err)
+static int parse(const char *field, char *const *names, size_t n, uint64_t *ret, bool *ret_all,
+		 struct err *err)
 {
 	uint64_t mask = 0;
 
@@ -71,7 +73,8 @@ int pod_caps(const struct pod_security *s, uint64_t have, struct arena *a, struc
 	if (r == 0)
 		r = parse("drop_capabilities", s->cap_drop, s->n_cap_drop, &drop, &drop_all, err);
 	if (r == 0)
-		r = parse("add_ambient_capabilities", s->cap_ambient, s->n_cap_ambient, &ambient, &ambient_all, err);
+		r = parse("add_ambient_capabilities", s->cap_ambient, s->n_cap_ambient, &ambient,
+			  &ambient_all, err);
 	if (r < 0)
 		return r;
 	if (s->privileged) {
@@ -184,7 +187,8 @@ int pod_seccomp(const struct pod_security *s, const char *root, uint64_t caps, s
 		*ret = pod_seccomp_default(caps, a);
 		return 0;
 	case POD_PROFILE_LOCALHOST:
-		return localhost_profile(s->seccomp.localhost ? s->seccomp.localhost : "", root, caps, a, ret, err);
+		return localhost_profile(s->seccomp.localhost ? s->seccomp.localhost : "", root, caps, a, ret,
+					 err);
 	default:
 		return 0;
 	}
@@ -213,5 +217,6 @@ char *pod_selinux_label(const struct pod_security *s, struct arena *a)
 		return NULL;
 	return arena_printf(a, "%s:%s:%s:%s", str_empty(l->user) ? "system_u" : l->user,
 			    str_empty(l->role) ? "system_r" : l->role,
-			    str_empty(l->type) ? "container_t" : l->type, str_empty(l->level) ? "s0" : l->level);
+			    str_empty(l->type) ? "container_t" : l->type,
+			    str_empty(l->level) ? "s0" : l->level);
 }

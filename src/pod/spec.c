@@ -12,8 +12,8 @@
 
 static const char *const default_masked[] = {
 	"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-	"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap",
-	"/sys/firmware",
+	"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
+	"/sys/devices/virtual/powercap", "/sys/firmware",
 };
 
 static const char *const default_readonly[] = {
@@ -87,7 +87,8 @@ static int put_env(const struct pod_spec *in, struct arena *a, struct oci_proces
 		if (str_empty(c->envs[i].key) || strchr(c->envs[i].key, '='))
 			return err_set(err, ERR_INVALID, "envs: \"%s\" is no name of a variable",
 				       c->envs[i].key ? c->envs[i].key : "");
-		set_env(p, arena_printf(a, "%s=%s", c->envs[i].key, c->envs[i].value ? c->envs[i].value : ""));
+		set_env(p, arena_printf(a, "%s=%s", c->envs[i].key,
+					c->envs[i].value ? c->envs[i].value : ""));
 	}
 	if (!has_env(p, "HOME="))
 		set_env(p, arena_printf(a, "HOME=%s", in->user->home));
@@ -130,7 +131,7 @@ static int put_process(const struct pod_spec *in, struct arena *a, struct oci_co
 
 static void add_namespace(struct oci_linux *l, struct arena *a, const char *type, char *path)
 {
-	l->namespaces[l->n_namespaces++] = (struct oci_namespace){ .type = arena_strdup(a, type), .path = path };
+	l->namespaces[l->n_namespaces++] = (struct oci_namespace){ arena_strdup(a, type), path };
 }
 
 static char *of_process(struct arena *a, pid_t pid, const char *ns)
@@ -234,8 +235,8 @@ int pod_spec_build(const struct pod_spec *in, struct arena *a, struct oci_config
 	if (!s->privileged) {
 		put_paths(s->masked_paths, s->n_masked_paths, default_masked, ARRAY_LEN(default_masked), a,
 			  &l->masked_paths, &l->n_masked_paths);
-		put_paths(s->readonly_paths, s->n_readonly_paths, default_readonly, ARRAY_LEN(default_readonly), a,
-			  &l->readonly_paths, &l->n_readonly_paths);
+		put_paths(s->readonly_paths, s->n_readonly_paths, default_readonly,
+			  ARRAY_LEN(default_readonly), a, &l->readonly_paths, &l->n_readonly_paths);
 	}
 	l->mount_label = c.process->selinux_label;
 	put_annotations(in, a, &c);

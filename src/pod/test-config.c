@@ -22,7 +22,8 @@ static void a_pod_survives_the_copy(void **state)
 		.n_labels = 2, .dns_searches = searches, .n_dns_searches = 2, .ports = ports, .n_ports = 2,
 		.cgroup_parent = "/kubepods/pod1", .overhead = &overhead,
 		.security = {
-			.namespaces = { .network = POD_NS_NODE, .pid = POD_NS_CONTAINER, .user = POD_NS_NODE },
+			.namespaces = { .network = POD_NS_NODE, .pid = POD_NS_CONTAINER,
+				.user = POD_NS_NODE },
 			.run_as_user = &uid, .supplemental_groups = groups, .n_supplemental_groups = 3,
 			.seccomp = { POD_PROFILE_LOCALHOST, "/p.json" },
 		},

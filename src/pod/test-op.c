@@ -233,7 +233,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(who_asks_the_same_again_joins, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_goes_away_does_not_end_it, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_operation_without_a_key_ends_with_its_caller, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_operation_without_a_key_ends_with_its_caller, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(operations_on_one_pod_exclude_each_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_waits_for_a_pod_that_is_removed_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(find_takes_unique_prefixes, setup, teardown),

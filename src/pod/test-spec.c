@@ -34,7 +34,8 @@ static void plain(struct scene *s)
 		.host = { .oom_score_adj_min = -1000, .caps = UINT64_MAX >> 23, .swap_limit = true },
 		.pod = { .name = "web", .ns = "default", .uid = "u", .hostname = "host" },
 		.config = { .name = "c", .image = "busybox" },
-		.image = { .env = image_env, .n_env = 3, .entrypoint = entrypoint, .n_entrypoint = 1, .cmd = cmd,
+		.image = { .env = image_env, .n_env = 3, .entrypoint = entrypoint, .n_entrypoint = 1,
+			.cmd = cmd,
 			   .n_cmd = 1, .working_dir = "/work" },
 		.user = { .uid = 1, .gid = 5, .groups = gids, .n_groups = 2, .home = "/home/one" },
 	};
@@ -99,15 +100,18 @@ C(pid_container) { s->config.security.namespaces.pid = POD_NS_CONTAINER; }
 C(pid_node) { s->config.security.namespaces.pid = POD_NS_NODE; }
 C(pid_target) { s->config.security.namespaces.pid = POD_NS_TARGET; }
 C(pid_unknown) { s->config.security.namespaces.pid = 9; }
-C(privileged) { s->config.security.privileged = true; s->config.security.seccomp.kind = POD_PROFILE_RUNTIME_DEFAULT; }
+C(privileged) { s->config.security.privileged = true;
+		s->config.security.seccomp.kind = POD_PROFILE_RUNTIME_DEFAULT; }
 C(drop_all) { s->config.security.cap_drop = all_caps; s->config.security.n_cap_drop = 1; }
 C(drop_all_add) { drop_all(s); s->config.security.cap_add = net_admin; s->config.security.n_cap_add = 1; }
 C(add_all_drop) { s->config.security.cap_add = all_caps; s->config.security.n_cap_add = 1;
 		  s->config.security.cap_drop = chown_cap; s->config.security.n_cap_drop = 1; }
-C(ambient) { drop_all_add(s); s->config.security.cap_ambient = net_admin; s->config.security.n_cap_ambient = 1; }
+C(ambient) { drop_all_add(s); s->config.security.cap_ambient = net_admin;
+	     s->config.security.n_cap_ambient = 1; }
 C(unknown_cap) { s->config.security.cap_add = bad_cap; s->config.security.n_cap_add = 1; }
 C(seccomp_default) { s->config.security.seccomp.kind = POD_PROFILE_RUNTIME_DEFAULT; }
-C(seccomp_missing) { s->config.security.seccomp = (struct pod_profile){ POD_PROFILE_LOCALHOST, "localhost/gone.json" }; }
+C(seccomp_missing) { s->config.security.seccomp = (struct pod_profile){ POD_PROFILE_LOCALHOST,
+	"localhost/gone.json" }; }
 C(nnp) { s->config.security.no_new_privs = true; }
 C(ro_root) { s->config.security.readonly_rootfs = true; }
 C(mask) { s->config.security.masked_paths = masks; s->config.security.n_masked_paths = 1; }
@@ -123,8 +127,9 @@ C(vol_bad_rro) { s->config.mounts = bad_rro; s->config.n_mounts = 1; }
 C(vol_hosts) { s->config.mounts = own_hosts; s->config.n_mounts = 1; }
 C(vol_missing) { s->config.mounts = missing; s->config.n_mounts = 1; }
 C(vol_relative) { s->config.mounts = relative; s->config.n_mounts = 1; }
-C(limits) { s->config.resources = (struct pod_resources){ .cpu_shares = 512, .cpu_quota = 50000, .cpu_period = 100000,
-	.memory_limit = 1 << 20, .cpuset_cpus = "0", .hugepages = huge, .n_hugepages = 1, .oom_score_adj = 5 }; }
+C(limits) { s->config.resources = (struct pod_resources){ .cpu_shares = 512, .cpu_quota = 50000,
+	.cpu_period = 100000, .memory_limit = 1 << 20, .cpuset_cpus = "0", .hugepages = huge,
+	.n_hugepages = 1, .oom_score_adj = 5 }; }
 C(swap) { s->config.resources = (struct pod_resources){ .memory_limit = 1000, .memory_swap_limit = 2000 }; }
 C(clamped) { s->host.oom_score_adj_min = 0; s->config.resources.oom_score_adj = -900; }
 C(score_wild) { s->config.resources.oom_score_adj = 1001; }
@@ -135,53 +140,65 @@ static const struct row {
 	void (*change)(struct scene *s);
 	const char *has[4], *has_not[3];
 } rows[] = {
-	{ "the image's command and arguments", nothing, { "\"args\":[\"/entry\",\"image-arg\"]", "\"cwd\":\"/work\"",
+	{ "the image's command and arguments", nothing, { "\"args\":[\"/entry\",\"image-arg\"]",
+	  "\"cwd\":\"/work\"",
 	  "\"uid\":1,\"gid\":5", "\"additionalGids\":[5,44]" }, { "\"seccomp\"", "\"terminal\":true" } },
 	{ "environment of the image", nothing, { "PATH=/image/bin", "\"A=image\"", "HOSTNAME=host",
 	  "HOME=/home/one" }, { "novalue" } },
 	{ "a command silences the image's arguments", command, { "\"args\":[\"x\",\"y\"]" } },
 	{ "arguments follow the image's entrypoint", args, { "\"args\":[\"/entry\",\"x\",\"y\"]" } },
 	{ "no command at all", no_command, { "INVALID: no command", "busybox" } },
-	{ "the request's environment wins", env, { "\"A=mine\"", "\"B=b=c\"", "HOSTNAME=other" }, { "A=image" } },
+	{ "the request's environment wins", env, { "\"A=mine\"", "\"B=b=c\"", "HOSTNAME=other" },
+	  { "A=image" } },
 	{ "a bad variable is named", env_bad, { "INVALID: envs: \"A=B\"" } },
 	{ "a terminal", tty, { "\"terminal\":true", "TERM=xterm" } },
 	{ "working directory of the request", cwd, { "\"cwd\":\"/here\"" } },
 	{ "a relative working directory is below the root", cwd_relative, { "\"cwd\":\"/app\"" } },
 	{ "namespaces of the pod", nothing, { "{\"type\":\"network\",\"path\":\"/run/p/netns\"}",
 	  "\"/proc/77/ns/ipc\"", "\"/proc/77/ns/uts\"", "\"/proc/77/ns/pid\"" }, { "\"cgroup\"}" } },
-	{ "the host's network brings its host name", node_net, { "\"/proc/77/ns/ipc\"" }, { "network", "\"uts\"" } },
-	{ "the host's IPC brings its /dev/shm", node_ipc, { "\"source\":\"/dev/shm\"" }, { "ns/ipc", "/run/p/shm" } },
+	{ "the host's network brings its host name", node_net, { "\"/proc/77/ns/ipc\"" },
+	  { "network", "\"uts\"" } },
+	{ "the host's IPC brings its /dev/shm", node_ipc, { "\"source\":\"/dev/shm\"" },
+	  { "ns/ipc", "/run/p/shm" } },
 	{ "a pid namespace of its own", pid_container, { "{\"type\":\"pid\"}" }, { "ns/pid" } },
 	{ "the host's processes", pid_node, { "\"mount\"" }, { "\"type\":\"pid\"" } },
 	{ "another container's processes", pid_target, { "\"/proc/88/ns/pid\"" } },
 	{ "an unknown mode is refused", pid_unknown, { "INVALID: namespace_options.pid" } },
 	{ "default masks", nothing, { "\"maskedPaths\":[\"/proc/acpi\"", "\"/proc/sysrq-trigger\"" } },
-	{ "masks of the request replace the defaults", mask, { "\"maskedPaths\":[\"/bin/ls\"]" }, { "/proc/kcore" } },
+	{ "masks of the request replace the defaults", mask, { "\"maskedPaths\":[\"/bin/ls\"]" },
+	  { "/proc/kcore" } },
 	{ "privileged", privileged, { "CAP_SYS_ADMIN", "{\"allow\":true,\"type\":\"a\",\"access\":\"rwm\"}" },
 	  { "maskedPaths", "readonlyPaths", "\"seccomp\"" } },
 	{ "default capabilities", nothing, { "\"CAP_CHOWN\"", "\"CAP_AUDIT_WRITE\"" }, { "CAP_SYS_ADMIN",
 	  "CAP_NET_ADMIN" } },
 	{ "no capabilities", drop_all, { "\"args\"" }, { "CAP_" } },
-	{ "drop all, add one", drop_all_add, { "\"bounding\":[\"CAP_NET_ADMIN\"]" }, { "CAP_CHOWN", "ambient" } },
+	{ "drop all, add one", drop_all_add, { "\"bounding\":[\"CAP_NET_ADMIN\"]" },
+	  { "CAP_CHOWN", "ambient" } },
 	{ "add all, drop one", add_all_drop, { "CAP_SYS_ADMIN" }, { "CAP_CHOWN" } },
 	{ "ambient", ambient, { "\"ambient\":[\"CAP_NET_ADMIN\"]", "\"inheritable\":[\"CAP_NET_ADMIN\"]" } },
-	{ "an unknown capability is named", unknown_cap, { "INVALID: add_capabilities: unknown capability FLY" } },
+	{ "an unknown capability is named", unknown_cap,
+	  { "INVALID: add_capabilities: unknown capability FLY" } },
 	{ "the default filter", seccomp_default, { "\"defaultAction\":\"SCMP_ACT_ERRNO\"" } },
 	{ "a missing profile is named", seccomp_missing, { "/var/lib/kubelet/seccomp/gone.json" } },
 	{ "no new privileges", nnp, { "\"noNewPrivileges\":true" } },
-	{ "a read-only root and files", ro_root, { "\"readonly\":true" }, { "\"rbind\",\"rprivate\",\"rw\"" } },
+	{ "a read-only root and files", ro_root, { "\"readonly\":true" },
+	  { "\"rbind\",\"rprivate\",\"rw\"" } },
 	{ "a device", device, { "\"path\":\"/dev/nothing\"", "\"major\":1,\"minor\":3,\"access\":\"r\"}" } },
 	{ "a missing device is named", device_missing, { "INVALID: device /dev/no-such-device: " } },
 	{ "device permissions", device_mode, { "INVALID: device /dev/null: permissions \"rx\"" } },
 	{ "CDI is refused by name", cdi, { "UNSUPPORTED: CDI device x" } },
-	{ "a read-only volume", vol, { "{\"destination\":\"/data\",\"type\":\"bind\",\"source\":\"/tmp\",\"options\":"
+	{ "a read-only volume", vol,
+	  { "{\"destination\":\"/data\",\"type\":\"bind\",\"source\":\"/tmp\",\"options\":"
 	  "[\"rbind\",\"rprivate\",\"ro\"]}" }, { "rootfsPropagation" } },
-	{ "bidirectional propagation", vol_shared, { "\"rshared\",\"rw\"", "\"rootfsPropagation\":\"rshared\"" } },
+	{ "bidirectional propagation", vol_shared, { "\"rshared\",\"rw\"",
+	  "\"rootfsPropagation\":\"rshared\"" } },
 	{ "host to container", vol_slave, { "\"rslave\",\"rw\"", "\"rootfsPropagation\":\"rslave\"" } },
 	{ "recursive read-only", vol_rro, { "\"rprivate\",\"rro\"" } },
-	{ "recursive read-only without readonly", vol_bad_rro, { "INVALID: mount /data: recursive_read_only" } },
+	{ "recursive read-only without readonly", vol_bad_rro,
+	  { "INVALID: mount /data: recursive_read_only" } },
 	{ "a volume replaces the pod's file", vol_hosts, { "\"source\":\"/tmp\"" }, { "/run/p/hosts" } },
-	{ "a missing source is named", vol_missing, { "INVALID: mount /data: host_path /no/such/dir: No such" } },
+	{ "a missing source is named", vol_missing,
+	  { "INVALID: mount /data: host_path /no/such/dir: No such" } },
 	{ "a relative target is refused", vol_relative, { "INVALID: mounts[0].container_path \"data\"" } },
 	{ "limits", limits, { "\"shares\":512", "\"quota\":50000", "\"limit\":1048576,\"swap\":1048576",
 	  "\"oomScoreAdj\":5" } },
@@ -221,7 +238,8 @@ static void parents_are_mounted_before_what_lies_below(void **state)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	struct pod_mount mounts[] = {
-		{ .container_path = "/a/b/c", .host_path = "/tmp" }, { .container_path = "/a", .host_path = "/tmp" },
+		{ .container_path = "/a/b/c", .host_path = "/tmp" },
+		{ .container_path = "/a", .host_path = "/tmp" },
 		{ .container_path = "/a/b", .host_path = "/tmp" },
 	};
 	size_t at[3] = { 0 };
@@ -242,7 +260,8 @@ static void parents_are_mounted_before_what_lies_below(void **state)
 static void a_pod_s_files_say_what_was_asked(void **state)
 {
 	CLEANUP(buf_done) struct buf b = BUF_INIT(4096);
-	char *servers[] = { "10.0.0.1", "10.0.0.2" }, *searches[] = { "a.b", "c.d" }, *options[] = { "ndots:5" };
+	char *servers[] = { "10.0.0.1", "10.0.0.2" }, *searches[] = { "a.b", "c.d" };
+	char *options[] = { "ndots:5" };
 	char *evil[] = { "x\nnameserver 6.6.6.6" }, *ips[] = { "10.1.2.3", "fd00::1" };
 	struct pod_config c = { .dns_servers = servers, .n_dns_servers = 2, .dns_searches = searches,
 				.n_dns_searches = 2, .dns_options = options, .n_dns_options = 1 };

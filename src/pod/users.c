@@ -126,7 +126,9 @@ static size_t count_memberships(const char *group, const struct field *name)
 
 static int check_id(const char *field, int64_t id, struct err *err)
 {
-	return id < 0 || id > ID_MAX ? err_set(err, ERR_INVALID, "%s: %lld is no id", field, (long long)id) : 0;
+	if (id >= 0 && id <= ID_MAX)
+		return 0;
+	return err_set(err, ERR_INVALID, "%s: %lld is no id", field, (long long)id);
 }
 
 /* What was asked for, as name or number. */
@@ -169,7 +171,8 @@ static int wish_of(const struct pod_security *s, const char *image_user, struct 
 	int r = 0;
 
 	if (s->run_as_group && !s->run_as_user && str_empty(s->run_as_username))
-		return err_set(err, ERR_INVALID, "run_as_group is given without run_as_user or run_as_username");
+		return err_set(err, ERR_INVALID,
+			       "run_as_group is given without run_as_user or run_as_username");
 	if (s->run_as_user) {
 		r = check_id("run_as_user", *s->run_as_user, err);
 		w->uid = (uint32_t)*s->run_as_user;
@@ -187,8 +190,8 @@ static int wish_of(const struct pod_security *s, const char *image_user, struct 
 	return r;
 }
 
-int pod_user_resolve(const struct pod_security *s, const char *image_user, const char *passwd, const char *group,
-		     struct arena *a, struct pod_user *ret, struct err *err)
+int pod_user_resolve(const struct pod_security *s, const char *image_user, const char *passwd,
+		     const char *group, struct arena *a, struct pod_user *ret, struct err *err)
 {
 	struct pod_user u = { .home = "/" };
 	struct wish w = { 0 };

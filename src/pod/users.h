@@ -22,5 +22,5 @@ struct pod_user {
  * root). INVALID: run_as_group without a user, an id that no kernel takes, a name that is in
  * no file, naming it.
  */
-int pod_user_resolve(const struct pod_security *s, const char *image_user, const char *passwd, const char *group,
-		     struct arena *a, struct pod_user *ret, struct err *err);
+int pod_user_resolve(const struct pod_security *s, const char *image_user, const char *passwd,
+		     const char *group, struct arena *a, struct pod_user *ret, struct err *err);
