@@ -58,17 +58,25 @@ static struct cgroup *make(const char *name, const struct cgroup_limits *limits,
 static pid_t run_inside(struct cgroup *cg, const struct cgroup *sub, int (*fn)(void))
 {
 	CLEANUP(cgroup_entry_done) struct cgroup_entry entry = CGROUP_ENTRY_INIT;
+	autofd int entered = -EBADF, say = -EBADF;
 	pid_t pid;
+	char c;
 
 	OK(cgroup_entry_open(cg, sub, &entry, err));
+	assert_int_equal(sys_pipe(0, &entered, &say), 0);
 	pid = sys_clone3(0, SIGCHLD, entry.clone_fd, NULL);
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (cgroup_enter(&entry, NULL) < 0)
 			_exit(99);
+		/* in all hierarchies, or a test that removes one would make the rest fail */
+		close(say);
+		close(entered);
 		_exit(fn());
 	}
+	fd_drop(&say);
+	assert_int_equal(read(entered, &c, 1), 0);
 	return pid;
 }
 

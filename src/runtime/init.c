@@ -287,12 +287,14 @@ static int filter(struct child *c, struct err *err)
 /* An event loop's signalfd mask and a daemon's ignored signals are not the program's. */
 static void reset_signals(void)
 {
-	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	/* the kernel's struct sigaction, all zero: SIG_DFL. The library's call refuses the signals
+	 * that it keeps for itself, and somebody may have left just those ignored. */
+	static const unsigned long dfl[4];
 	sigset_t none;
 
-	for (int s = 1; s < 32; s++)
+	for (int s = 1; s < _NSIG; s++)
 		if (s != SIGKILL && s != SIGSTOP)
-			sigaction(s, &dfl, NULL);
+			syscall(SYS_rt_sigaction, s, dfl, NULL, _NSIG / 8);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
