@@ -114,7 +114,8 @@ int ws_feed(struct ws *w, const uint8_t *data, size_t len)
 	if (wslay_event_recv(w->ctx) != 0)
 		w->broken = true;
 	flush(w);
-	return w->broken || wslay_event_get_close_received(w->ctx) ? -EPROTO : 0;
+	/* after a close, and after what it answered with one */
+	return w->broken || !wslay_event_get_read_enabled(w->ctx) ? -EPROTO : 0;
 }
 
 void ws_send(struct ws *w, const uint8_t *prefix, size_t n_prefix, const uint8_t *data, size_t len)
