@@ -88,8 +88,9 @@ eventually() {
 	stream exec "$id" sh -c 'while echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1234; do :; done' | sleep 100 3>&- &
 	reader=$!
 	sleep 1
-	pss=$(awk '/^Pss:/ { print $2 }' "/proc/$(daemon_pid)/smaps_rollup")
-	[ "$pss" -lt 40000 ]
+	# sanitizers keep what was freed
+	grep -q libasan "/proc/$(daemon_pid)/maps" ||
+		[ "$(awk '/^Pss:/ { print $2 }' "/proc/$(daemon_pid)/smaps_rollup")" -lt 40000 ]
 	begin=$(date +%s%N)
 	[ "$(stream exec "$id" echo quick)" = quick ]
 	[ $((($(date +%s%N) - begin) / 1000000)) -lt 2000 ]
@@ -120,7 +121,7 @@ exited() { [ "$(crictl inspect "$1" | jq -r .status.state)" = CONTAINER_EXITED ]
 
 @test "attach: output of the container, which goes on when the client leaves" {
 	id=$(started ticker 'while :; do echo tick; sleep 0.05; done' '{}')
-	run timeout 1 nsenter --net="/proc/$holder/ns/net" crictl --config "$dir/crictl.yaml" attach "$id"
+	run timeout -s KILL 1 nsenter --net="/proc/$holder/ns/net" crictl --config "$dir/crictl.yaml" attach "$id"
 	[[ $output == *tick*tick* ]]
 	[ "$(crictl inspect "$id" | jq -r .status.state)" = CONTAINER_RUNNING ]
 }
