@@ -165,8 +165,9 @@ static void add_channel(struct stream_session *s, int role, uint32_t ch)
 	}
 }
 
-struct stream_session *remote_new(struct stream_server *server, struct peer *p, const struct stream_request *req,
-				  struct arena *a, const char *protocol, bool has_channels)
+struct stream_session *remote_new(struct stream_server *server, struct peer *p,
+				  const struct stream_request *req, struct arena *a, const char *protocol,
+				  bool has_channels)
 {
 	struct stream_session *s = mem_new(1, sizeof(*s));
 

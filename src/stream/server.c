@@ -159,7 +159,8 @@ static int refuse(int *ret_status, const char **ret_text, int status, const char
 	return -EPROTO;
 }
 
-static int agree_ws(const struct http_request *req, bool forward, struct deal *d, int *status, const char **text)
+static int agree_ws(const struct http_request *req, bool forward, struct deal *d, int *status,
+		    const char **text)
 {
 	d->link = forward ? LINK_TUNNEL : LINK_WS;
 	if (!str_eq(req->method, "GET"))
@@ -174,7 +175,8 @@ static int agree_ws(const struct http_request *req, bool forward, struct deal *d
 	return 0;
 }
 
-static int agree_spdy(const struct http_request *req, bool forward, struct deal *d, int *status, const char **text)
+static int agree_spdy(const struct http_request *req, bool forward, struct deal *d, int *status,
+		      const char **text)
 {
 	static const char name[] = "x-stream-protocol-version";
 

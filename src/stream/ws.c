@@ -44,8 +44,8 @@ static ssize_t on_send(struct wslay_event_context *ctx, const uint8_t *data, siz
 	return (ssize_t)len;
 }
 
-static void on_frame_start(struct wslay_event_context *ctx, const struct wslay_event_on_frame_recv_start_arg *arg,
-			   void *user)
+static void on_frame_start(struct wslay_event_context *ctx,
+			   const struct wslay_event_on_frame_recv_start_arg *arg, void *user)
 {
 	struct ws *w = user;
 
@@ -54,8 +54,8 @@ static void on_frame_start(struct wslay_event_context *ctx, const struct wslay_e
 		w->handler->begin(w->user);
 }
 
-static void on_frame_chunk(struct wslay_event_context *ctx, const struct wslay_event_on_frame_recv_chunk_arg *arg,
-			   void *user)
+static void on_frame_chunk(struct wslay_event_context *ctx,
+			   const struct wslay_event_on_frame_recv_chunk_arg *arg, void *user)
 {
 	struct ws *w = user;
 
@@ -63,7 +63,8 @@ static void on_frame_chunk(struct wslay_event_context *ctx, const struct wslay_e
 		w->handler->data(arg->data, arg->data_length, w->user);
 }
 
-static void on_message(struct wslay_event_context *ctx, const struct wslay_event_on_msg_recv_arg *arg, void *user)
+static void on_message(struct wslay_event_context *ctx, const struct wslay_event_on_msg_recv_arg *arg,
+		       void *user)
 {
 	struct ws *w = user;
 
