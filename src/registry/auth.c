@@ -7,7 +7,6 @@
 
 #include "json/json.h"
 
-#include <curl/curl.h>
 #include <stdio.h>
 
 enum { TOKEN_MAX = 64 * 1024 };
@@ -35,10 +34,14 @@ static char *basic(const char *username, const char *password)
 /* Appends name=value, percent-encoded. */
 static void parameter(struct buf *out, const char *name, const char *value)
 {
-	char *escaped = curl_easy_escape(NULL, value, 0);
-
-	buf_printf(out, "%s%s=%s", out->len ? "&" : "", name, escaped ? escaped : "");
-	curl_free(escaped);
+	buf_printf(out, "%s%s=", out->len ? "&" : "", name);
+	/* RFC 3986: unreserved characters stand for themselves */
+	for (const unsigned char *p = (const unsigned char *)value; *p; p++)
+		if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+		    strchr("-._~", *p))
+			buf_append(out, p, 1);
+		else
+			buf_printf(out, "%%%02X", *p);
 }
 
 static int fetch_token(struct registry_session *s, const struct challenge *c, char **ret, struct err *err)

@@ -6,7 +6,7 @@
 
 #include "json/json.h"
 
-#include <curl/curl.h>
+#include "registry/curl.h"
 #include <stdio.h>
 #include <time.h>
 

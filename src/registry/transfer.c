@@ -5,8 +5,8 @@
  */
 #include "registry/transfer.h"
 
-#include <curl/curl.h>
-#include <pthread.h>
+#include "registry/curl.h"
+
 #include <stdio.h>
 #include <strings.h>
 
@@ -84,17 +84,12 @@ static size_t on_header(char *data, size_t size, size_t n, void *user)
 	else if (len <= 2) {
 		long status = 0;
 
-		curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+		curl.easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
 		/* 1xx answers come before the one that counts */
 		if (status >= 200)
 			t->headers_done = true;
 	}
 	return len;
-}
-
-static void init_once(void)
-{
-	curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
 static long seconds(int64_t ns, long none)
@@ -106,35 +101,35 @@ static void set_options(struct transfer *t, const struct transfer_request *req)
 {
 	CURL *c = t->easy;
 
-	curl_easy_setopt(c, CURLOPT_URL, req->url);
-	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(c, CURLOPT_USERAGENT, "caisson/" CAISSON_VERSION);
-	curl_easy_setopt(c, CURLOPT_HTTPHEADER, t->headers);
-	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(c, CURLOPT_WRITEDATA, t);
-	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(c, CURLOPT_HEADERDATA, t);
-	curl_easy_setopt(c, CURLOPT_BUFFERSIZE, (long)CHUNK);
-	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, t->message);
-	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS,
+	curl.easy_setopt(c, CURLOPT_URL, req->url);
+	curl.easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl.easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	curl.easy_setopt(c, CURLOPT_USERAGENT, "caisson/" CAISSON_VERSION);
+	curl.easy_setopt(c, CURLOPT_HTTPHEADER, t->headers);
+	curl.easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+	curl.easy_setopt(c, CURLOPT_WRITEDATA, t);
+	curl.easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+	curl.easy_setopt(c, CURLOPT_HEADERDATA, t);
+	curl.easy_setopt(c, CURLOPT_BUFFERSIZE, (long)CHUNK);
+	curl.easy_setopt(c, CURLOPT_ERRORBUFFER, t->message);
+	curl.easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS,
 			 req->connect_timeout ? (long)(req->connect_timeout / NSEC_PER_MSEC) : 10000L);
-	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, seconds(req->stall_timeout, 30));
-	curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	curl.easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl.easy_setopt(c, CURLOPT_LOW_SPEED_TIME, seconds(req->stall_timeout, 30));
+	curl.easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	if (req->form)
-		curl_easy_setopt(c, CURLOPT_COPYPOSTFIELDS, req->form);
+		curl.easy_setopt(c, CURLOPT_COPYPOSTFIELDS, req->form);
 	if (req->direct)
-		curl_easy_setopt(c, CURLOPT_PROXY, "");
+		curl.easy_setopt(c, CURLOPT_PROXY, "");
 	if (req->ca_file)
-		curl_easy_setopt(c, CURLOPT_CAINFO, req->ca_file);
-	curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, req->verify ? 1L : 0L);
-	curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, req->verify ? 2L : 0L);
+		curl.easy_setopt(c, CURLOPT_CAINFO, req->ca_file);
+	curl.easy_setopt(c, CURLOPT_SSL_VERIFYPEER, req->verify ? 1L : 0L);
+	curl.easy_setopt(c, CURLOPT_SSL_VERIFYHOST, req->verify ? 2L : 0L);
 }
 
 static const char *failure(const struct transfer *t)
 {
-	return *t->message ? t->message : curl_easy_strerror(t->result);
+	return *t->message ? t->message : curl.easy_strerror(t->result);
 }
 
 static int failed(struct transfer *t, struct err *err)
@@ -161,9 +156,9 @@ static int step(struct transfer *t, struct err *err)
 
 	if (t->cancel && atomic_load(t->cancel))
 		return err_set(err, ERR_CANCELLED, "cancelled");
-	if (curl_multi_perform(t->multi, &running) != CURLM_OK)
+	if (curl.multi_perform(t->multi, &running) != CURLM_OK)
 		return err_set(err, ERR_INTERNAL, "curl_multi_perform");
-	while ((msg = curl_multi_info_read(t->multi, &left)))
+	while ((msg = curl.multi_info_read(t->multi, &left)))
 		if (msg->msg == CURLMSG_DONE) {
 			t->done = t->headers_done = true;
 			t->result = msg->data.result;
@@ -173,7 +168,7 @@ static int step(struct transfer *t, struct err *err)
 
 static int wait_more(struct transfer *t, struct err *err)
 {
-	if (curl_multi_poll(t->multi, NULL, 0, SLICE_MS, NULL) != CURLM_OK)
+	if (curl.multi_poll(t->multi, NULL, 0, SLICE_MS, NULL) != CURLM_OK)
 		return err_set(err, ERR_INTERNAL, "curl_multi_poll");
 	return step(t, err);
 }
@@ -189,7 +184,7 @@ static int header(struct transfer *t, const char *name, const char *value)
 	/* credentials from outside must not smuggle a header */
 	if (strpbrk(line, "\r\n"))
 		return -EINVAL;
-	more = curl_slist_append(t->headers, line);
+	more = curl.slist_append(t->headers, line);
 	if (!more)
 		return -ENOMEM;
 	t->headers = more;
@@ -199,19 +194,21 @@ static int header(struct transfer *t, const char *name, const char *value)
 int transfer_start(const struct transfer_request *req, struct transfer **ret,
 		   const struct transfer_answer **ret_answer, int *ret_code, struct err *err)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	struct transfer *t = mem_new(1, sizeof(*t));
+	struct transfer *t;
 	char *url = NULL;
 	int r;
 
-	pthread_once(&once, init_once);
 	*ret_code = 0;
+	r = curl_load(err);
+	if (r < 0)
+		return r;
+	t = mem_new(1, sizeof(*t));
 	t->cancel = req->cancel;
 	t->stall_timeout = req->stall_timeout;
 	t->body.max = BODY_MAX + 1;
 	t->answer.retry_after = -1;
-	t->easy = curl_easy_init();
-	t->multi = curl_multi_init();
+	t->easy = curl.easy_init();
+	t->multi = curl.multi_init();
 	if (!t->easy || !t->multi) {
 		transfer_free(t);
 		return err_sys(err, ENOMEM, "curl");
@@ -221,13 +218,13 @@ int transfer_start(const struct transfer_request *req, struct transfer **ret,
 		return err_set(err, ERR_INVALID, "credentials hold a line break");
 	}
 	set_options(t, req);
-	curl_multi_add_handle(t->multi, t->easy);
+	curl.multi_add_handle(t->multi, t->easy);
 	r = step(t, err);
 	while (r == 0 && !t->headers_done)
 		r = wait_more(t, err);
 	if (r == 0 && t->done && t->result != CURLE_OK) {
 		*ret_code = t->result;
-		curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->answer.status);
+		curl.easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->answer.status);
 		t->headers_done = t->answer.status > 0;
 		r = failed(t, err);
 	}
@@ -235,8 +232,8 @@ int transfer_start(const struct transfer_request *req, struct transfer **ret,
 		transfer_free(t);
 		return r;
 	}
-	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->answer.status);
-	curl_easy_getinfo(t->easy, CURLINFO_REDIRECT_URL, &url);
+	curl.easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->answer.status);
+	curl.easy_getinfo(t->easy, CURLINFO_REDIRECT_URL, &url);
 	t->answer.location = arena_strdup(&t->arena, url);
 	*ret = t;
 	*ret_answer = &t->answer;
@@ -253,7 +250,7 @@ ssize_t transfer_read(struct transfer *t, void *buf, size_t len, struct err *err
 		if (t->paused) {
 			t->paused = false;
 			t->at = t->body.len = 0;
-			curl_easy_pause(t->easy, CURLPAUSE_CONT);
+			curl.easy_pause(t->easy, CURLPAUSE_CONT);
 			continue;
 		}
 		r = step(t, err);
@@ -285,10 +282,10 @@ void transfer_free(struct transfer *t)
 	if (!t)
 		return;
 	if (t->multi && t->easy)
-		curl_multi_remove_handle(t->multi, t->easy);
-	curl_easy_cleanup(t->easy);
-	curl_multi_cleanup(t->multi);
-	curl_slist_free_all(t->headers);
+		curl.multi_remove_handle(t->multi, t->easy);
+	curl.easy_cleanup(t->easy);
+	curl.multi_cleanup(t->multi);
+	curl.slist_free_all(t->headers);
 	buf_done(&t->body);
 	arena_done(&t->arena);
 	free(t);
