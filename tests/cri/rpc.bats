@@ -34,7 +34,7 @@ rpc() {
 }
 
 @test "every RPC that is not there says so by its name" {
-	for method in StreamPodSandboxes StreamContainers Exec Attach PortForward StreamContainerStats \
+	for method in StreamPodSandboxes StreamContainers StreamContainerStats GetContainerEvents \
 		StreamPodSandboxStats CheckpointContainer CheckpointPod RestorePod ListMetricDescriptors \
 		ListPodSandboxMetrics StreamPodSandboxMetrics UpdatePodSandboxResources; do
 		run rpc "$method"
