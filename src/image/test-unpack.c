@@ -323,6 +323,24 @@ static void bounds_and_damage_stop_it(void **state)
 	assert_int_equal(unpack_bytes(0, &res, &err), 0);
 }
 
+static void a_missing_end_is_no_damage_but_a_missing_byte_is(void **state)
+{
+	static const char content[] = "some content that spans";
+	static const struct item rows[] = { { 'f', "a", "x" }, { 'f', "f", content } };
+	CLEANUP(unpack_result_done) struct unpack_result res = UNPACK_RESULT_INIT;
+	struct err err = ERR_INIT;
+	size_t len = make_tar(rows, 2), end;
+	char text[64];
+
+	end = (size_t)((char *)memmem(tar, len, content, strlen(content)) - (char *)tar) + strlen(content);
+	assert_true(unpack_bytes(end - 1, &res, &err) < 0);
+	assert_int_equal(err.kind, ERR_CORRUPT);
+	err_clear(&err);
+	assert_int_equal(unpack_bytes(end, &res, &err), 0);
+	assert_int_equal(sys_file_read_text(layer_fd, "f", text, sizeof(text)), strlen(content));
+	assert_string_equal(text, content);
+}
+
 static void holes_stay_holes(void **state)
 {
 	CLEANUP(unpack_result_done) struct unpack_result res = UNPACK_RESULT_INIT;
@@ -375,6 +393,7 @@ int main(void)
 		T(links_of_the_layer_are_followed_inside_it_only),
 		T(what_would_leave_the_layer_is_refused),
 		T(bounds_and_damage_stop_it),
+		T(a_missing_end_is_no_damage_but_a_missing_byte_is),
 		T(holes_stay_holes),
 	};
 

@@ -30,6 +30,8 @@ struct unpack {
 	int parent_fd;          /* O_PATH, of `parent`, or negative */
 	char parent[PATH_MAX];
 	bool parent_setgid;
+	bool ended;             /* the stream has no more bytes */
+	bool unpadded;          /* and had none behind the content of the last file: the last entry */
 	uint64_t logical;       /* sizes of all files, holes too */
 	/* directories get their times last: whatever is made in them changes them */
 	struct unpack_time *times;

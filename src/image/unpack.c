@@ -297,6 +297,7 @@ static la_ssize_t feed(struct archive *a, void *user, const void **ret)
 	ssize_t n = source_read(u->tar, u->buffer, BUFFER_SIZE, &u->source_err);
 
 	*ret = u->buffer;
+	u->ended = n == 0;
 	if (n < 0) {
 		archive_set_error(a, EIO, "%s", u->source_err.text);
 		return ARCHIVE_FATAL;
@@ -334,7 +335,7 @@ static int entries(struct unpack *u, struct archive *a)
 			return err_set(u->err, ERR_LIMIT, "has more than %" PRIu64 " entries", max);
 		u->archive = a;
 		r = one_entry(u, e);
-		if (r < 0)
+		if (r < 0 || u->unpadded)
 			return r;
 		snprintf(u->last, sizeof(u->last), "%s", u->entry);
 	}
