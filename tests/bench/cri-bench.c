@@ -15,10 +15,11 @@
 #include "base/base.h"
 #include "cri.pb-c.h"
 #include "rpc/rpc.h"
+#include "sys/sys.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 enum step { RUNP, CREATE, START, EXEC, STOP, RM, STOPP, RMP, STEPS };
 
@@ -217,5 +218,5 @@ int main(int argc, char **argv)
 		       times[s][n_times[s] - 1]);
 	}
 	grpc_client_free(client);
-	return 0;
+	return sys_remove_tree(AT_FDCWD, log_dir) < 0;
 }
