@@ -23,7 +23,7 @@ setup_file() {
 	J
 	cat >$DIR/ctr.json <<-J
 		{"metadata":{"name":"web"},"image":{"image":"localhost/demo:latest"},"log_path":"web.log",
-		"linux":{"resources":{"cpu_period":100000,"cpu_quota":50000,"cpu_shares":512,
+		"linux":{"security_context":{"namespace_options":{"pid":1}},"resources":{"cpu_period":100000,"cpu_quota":50000,"cpu_shares":512,
 		"memory_limit_in_bytes":67108864,"memory_swap_limit_in_bytes":67108864,"cpuset_cpus":"0",
 		"unified":{"memory.high":"50331648","pids.max":"64"}}}}
 	J
