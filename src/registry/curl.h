@@ -2,9 +2,10 @@
  * libcurl, loaded when the first transfer needs it.
  *
  * Debian's libcurl brings some twenty libraries (Kerberos, LDAP, SSH, a second TLS), whose
- * relocations and pages a daemon would carry from its start, three megabytes of them, though
- * a node pulls an image now and then. So the program does not link it: the calls that are
- * used stand in one table, filled by dlopen(3) once a process.
+ * relocations and pages a daemon would carry from its start: two megabytes of its proportional
+ * and four of its resident memory, though a node pulls an image now and then. So the program
+ * does not link it: the calls that are used stand in one table, filled by dlopen(3) once a
+ * process.
  */
 #pragma once
 
