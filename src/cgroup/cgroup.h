@@ -348,6 +348,8 @@ int cgroup_remove(struct cgroup *cg, bool kill, int64_t deadline, struct err *er
 enum {
 	CGROUP_HAVE_CPU = 1, CGROUP_HAVE_MEMORY = 2, CGROUP_HAVE_SWAP = 4, CGROUP_HAVE_PIDS = 8,
 	CGROUP_HAVE_IO = 16, CGROUP_HAVE_PSI = 32, CGROUP_HAVE_HUGETLB = 64, CGROUP_HAVE_THROTTLING = 128,
+	CGROUP_HAVE_RDMA = 256, CGROUP_HAVE_MISC = 512, CGROUP_HAVE_KERNEL_MEMORY = 1024,
+	CGROUP_HAVE_KERNEL_TCP = 2048, CGROUP_HAVE_MEMORY_EVENTS = 4096,
 };
 
 struct cgroup_psi {
@@ -358,36 +360,105 @@ struct cgroup_psi {
 struct cgroup_io_stats {
 	uint32_t major, minor;
 	uint64_t read_bytes, write_bytes, read_ops, write_ops;
+	uint64_t discard_bytes, discard_ops;
+};
+
+/* A thing that is counted against a limit; `failures`: how often it ran into it. */
+struct cgroup_counter {
+	uint64_t usage, peak, limit, failures;
 };
 
 struct cgroup_hugetlb_stats {
 	char page_size[16];
-	uint64_t usage, peak, failures;
+	uint64_t usage, peak, limit, failures;
+	struct cgroup_counter reserved; /* by mmap, before the first touch (since 5.7) */
 };
 
-enum { CGROUP_IO_DEVICES_MAX = 32, CGROUP_PAGE_SIZES_MAX = 8 };
+struct cgroup_rdma_stats {
+	char device[64];
+	uint64_t handles, handles_limit, objects, objects_limit;
+};
 
-/* UINT64_MAX in a limit: none. */
+struct cgroup_misc_stats {
+	char name[32]; /* "sev", "res_a" */
+	struct cgroup_counter counter;
+};
+
+enum {
+	CGROUP_IO_DEVICES_MAX = 32, CGROUP_PAGE_SIZES_MAX = 8, CGROUP_RDMA_DEVICES_MAX = 16,
+	CGROUP_MISC_MAX = 8
+};
+
+/* UINT64_MAX in a limit: none. What a kernel does not count stays 0. */
 struct cgroup_stats {
 	unsigned have; /* CGROUP_HAVE_* */
 	uint64_t cpu_usage_nsec, cpu_user_nsec, cpu_system_nsec;
 	uint64_t cpu_periods, cpu_throttled_periods, cpu_throttled_nsec;
+	uint64_t cpu_bursts, cpu_burst_nsec;
 	uint64_t memory_usage, memory_peak, memory_limit;
 	uint64_t memory_working_set; /* usage without inactive file pages: what the kubelet evicts by */
 	uint64_t memory_rss, memory_cache, memory_mapped_file, memory_kernel;
 	uint64_t memory_active_anon, memory_inactive_anon, memory_active_file, memory_inactive_file;
 	uint64_t page_faults, major_page_faults, memory_failures;
-	uint64_t swap_usage, swap_limit; /* swap alone, not memory + swap */
-	uint64_t pids, pids_limit;
+	/* v2, HAVE_MEMORY_EVENTS: how often each boundary was met */
+	uint64_t memory_low_events, memory_high_events, memory_max_events, oom_events;
+	uint64_t oom_kills;
+	uint64_t swap_usage, swap_peak, swap_limit; /* swap alone, not memory + swap */
+	struct cgroup_counter memory_and_swap;      /* v1, HAVE_SWAP */
+	struct cgroup_counter kernel, kernel_tcp;   /* v1 */
+	uint64_t pids, pids_peak, pids_limit, pids_failures;
 	struct cgroup_io_stats io[CGROUP_IO_DEVICES_MAX];
 	size_t n_io;
 	struct cgroup_psi psi_cpu, psi_memory, psi_io;
 	struct cgroup_hugetlb_stats hugetlb[CGROUP_PAGE_SIZES_MAX];
 	size_t n_hugetlb;
+	struct cgroup_rdma_stats rdma[CGROUP_RDMA_DEVICES_MAX];
+	size_t n_rdma;
+	struct cgroup_misc_stats misc[CGROUP_MISC_MAX];
+	size_t n_misc;
 };
 
 /* One pass over what is there: a controller that is missing leaves its bit in `have` unset. */
 int cgroup_stats(const struct cgroup *cg, struct cgroup_stats *ret, struct err *err);
+
+/*
+ * What only a detailed report wants, one list a call, in the arena. A host or kernel
+ * without it gives an empty list and no error.
+ */
+struct cgroup_named_value {
+	const char *name;
+	uint64_t value;
+};
+
+/* memory.stat, all lines in the kernel's order and with its names. */
+int cgroup_memory_details(const struct cgroup *cg, struct arena *a, struct cgroup_named_value **ret,
+			  size_t *ret_n, struct err *err);
+
+struct cgroup_cpu_usage {
+	uint64_t usage_nsec, user_nsec, system_nsec;
+};
+
+/* v1: by CPU number. v2 does not count by CPU: empty. */
+int cgroup_cpu_details(const struct cgroup *cg, struct arena *a, struct cgroup_cpu_usage **ret,
+		       size_t *ret_n, struct err *err);
+
+enum cgroup_io_table {
+	CGROUP_IO_SERVICE_BYTES, CGROUP_IO_SERVICED, CGROUP_IO_QUEUED, CGROUP_IO_SERVICE_TIME,
+	CGROUP_IO_WAIT_TIME, CGROUP_IO_MERGED, CGROUP_IO_TIME, CGROUP_IO_SECTORS,
+	CGROUP_IO_TABLES
+};
+
+struct cgroup_io_entry {
+	enum cgroup_io_table table;
+	uint32_t major, minor;
+	const char *op; /* "Read", "Write", "Sync", "Async", "Discard", "Total"; "" in TIME and SECTORS */
+	uint64_t value;
+};
+
+/* v1: the scheduler's counters where it has some, else the throttling layer's (the first two
+ * tables only). v2: the first two, from io.stat. */
+int cgroup_io_details(const struct cgroup *cg, struct arena *a, struct cgroup_io_entry **ret, size_t *ret_n,
+		      struct err *err);
 
 /* How often the OOM killer struck inside since the cgroup was made. */
 int cgroup_oom_kills(const struct cgroup *cg, uint64_t *ret, struct err *err);

@@ -41,6 +41,10 @@ struct cgroup_ops {
 
 extern const struct cgroup_ops cgroup_v1, cgroup_v2;
 
+/* stats-v1.c, stats-v2.c */
+void cgroup_stats_v1(const struct cgroup *cg, size_t h, struct cgroup_stats *st);
+void cgroup_stats_v2(const struct cgroup *cg, size_t h, struct cgroup_stats *st);
+
 static inline const struct cgroup_ops *cgroup_ops_of(const struct cgroup_host *host, size_t h)
 {
 	return host->hierarchies[h].version == 2 ? &cgroup_v2 : &cgroup_v1;
@@ -76,5 +80,9 @@ int cgroup_text_number(int dir, const char *file, uint64_t *ret);
 int cgroup_text_psi(int dir, const char *file, struct cgroup_psi *ret);
 /* the entry of a device in st->io, made when new; NULL when full */
 struct cgroup_io_stats *cgroup_text_io(struct cgroup_stats *st, unsigned major, unsigned minor);
+/* "prefix.usage_in_bytes", "prefix.max_usage_in_bytes"… of v1: 0, -errno when there is no usage */
+int cgroup_text_counter(int dir, const char *prefix, struct cgroup_counter *ret);
+/* "mlx5_0 hca_handle=2 hca_object=max": usage, or the limits */
+void cgroup_text_rdma(int dir, const char *file, bool limits, struct cgroup_stats *st);
 /* page sizes of this kernel as the hugetlb files spell them ("2MB"), read once */
 size_t cgroup_page_sizes(const char (**ret)[16]);

@@ -568,6 +568,49 @@ static void statistics_show_what_was_used(void **state)
 	wait_for(pid);
 }
 
+static void details_agree_with_the_statistics(void **state)
+{
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	struct cgroup_limits l = { .optional = ~UINT64_C(0) };
+	struct cgroup_named_value *memory;
+	struct cgroup_cpu_usage *cpus;
+	struct cgroup_io_entry *io;
+	struct cgroup_stats st;
+	size_t n_memory, n_cpus, n_io;
+	struct cgroup *cg = make("details", &l, &a);
+	pid_t pid = run_inside(cg, NULL, burn);
+	uint64_t anon = 0, sum = 0;
+
+	for (int i = 0; i < 1000 && sum <= 5 * NSEC_PER_MSEC && anon < 4 << 20; i++) {
+		usleep(10000);
+		OK(cgroup_memory_details(cg, &a, &memory, &n_memory, err));
+		OK(cgroup_cpu_details(cg, &a, &cpus, &n_cpus, err));
+		sum = 0;
+		for (size_t k = 0; k < n_cpus; k++)
+			sum += cpus[k].usage_nsec;
+		for (size_t k = 0; k < n_memory; k++)
+			if (str_eq(memory[k].name, host->mode == CGROUP_V2 ? "anon" : "total_rss"))
+				anon = memory[k].value;
+	}
+	OK(cgroup_io_details(cg, &a, &io, &n_io, err));
+	OK(cgroup_stats(cg, &st, err));
+	if (host->of[CGROUP_MEMORY] >= 0) {
+		assert_true(n_memory > 10);
+		assert_true(anon > 0 && anon <= st.memory_rss);
+	} else {
+		assert_int_equal(n_memory, 0);
+	}
+	/* only v1 counts by CPU */
+	if (host->of[CGROUP_CPUACCT] >= 0)
+		assert_true(n_cpus > 0 && sum > 0 && sum <= st.cpu_usage_nsec + 10 * NSEC_PER_MSEC);
+	else
+		assert_int_equal(n_cpus, 0);
+	if (host->of[CGROUP_IO] < 0)
+		assert_int_equal(n_io, 0);
+	remove_it(cg);
+	wait_for(pid);
+}
+
 static void becoming_empty_is_reported(void **state)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
@@ -602,7 +645,9 @@ static void huge_page_limits_are_set_where_the_controller_is(void **state)
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	static const struct cgroup_named_limit pages[] = { { "2MB", 4194304 } };
 	struct cgroup_limits l = { .hugetlb = pages, .n_hugetlb = 1 };
+	struct cgroup_stats st;
 	struct cgroup *cg;
+	uint64_t limit = 0;
 
 	if (host->of[CGROUP_HUGETLB] < 0)
 		skip();
@@ -610,6 +655,12 @@ static void huge_page_limits_are_set_where_the_controller_is(void **state)
 	assert_int_equal(setting(cg, CGROUP_HUGETLB,
 				 host->hierarchies[host->of[CGROUP_HUGETLB]].version == 2 ?
 				 "hugetlb.2MB.max" : "hugetlb.2MB.limit_in_bytes"), 4194304);
+	OK(cgroup_stats(cg, &st, err));
+	assert_true(st.have & CGROUP_HAVE_HUGETLB);
+	for (size_t i = 0; i < st.n_hugetlb; i++)
+		if (str_eq(st.hugetlb[i].page_size, "2MB"))
+			limit = st.hugetlb[i].limit;
+	assert_int_equal(limit, 4194304);
 	remove_it(cg);
 }
 
@@ -629,6 +680,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(devices_are_what_the_rules_say_also_after_updates),
 	cmocka_unit_test(an_oom_kill_is_counted_and_reported),
 	cmocka_unit_test(statistics_show_what_was_used),
+	cmocka_unit_test(details_agree_with_the_statistics),
 	cmocka_unit_test(becoming_empty_is_reported),
 	cmocka_unit_test(huge_page_limits_are_set_where_the_controller_is),
 };

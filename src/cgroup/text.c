@@ -88,6 +88,65 @@ struct cgroup_io_stats *cgroup_text_io(struct cgroup_stats *st, unsigned major, 
 	return io;
 }
 
+int cgroup_text_counter(int dir, const char *prefix, struct cgroup_counter *ret)
+{
+	static const struct {
+		const char *suffix;
+		size_t offset;
+	} files[] = {
+		{ "usage_in_bytes", offsetof(struct cgroup_counter, usage) },
+		{ "max_usage_in_bytes", offsetof(struct cgroup_counter, peak) },
+		{ "limit_in_bytes", offsetof(struct cgroup_counter, limit) },
+		{ "failcnt", offsetof(struct cgroup_counter, failures) },
+	};
+
+	*ret = (struct cgroup_counter){ .limit = UINT64_MAX };
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		char file[96];
+		int r;
+
+		snprintf(file, sizeof(file), "%s.%s", prefix, files[i].suffix);
+		r = cgroup_text_number(dir, file, (uint64_t *)((char *)ret + files[i].offset));
+		if (r < 0 && i == 0)
+			return r;
+	}
+	return 0;
+}
+
+static struct cgroup_rdma_stats *rdma_of(struct cgroup_stats *st, const char *device)
+{
+	struct cgroup_rdma_stats *d;
+
+	for (size_t i = 0; i < st->n_rdma; i++)
+		if (str_eq(st->rdma[i].device, device))
+			return &st->rdma[i];
+	if (st->n_rdma == CGROUP_RDMA_DEVICES_MAX || strlen(device) >= sizeof(d->device))
+		return NULL;
+	d = &st->rdma[st->n_rdma++];
+	*d = (struct cgroup_rdma_stats){ .handles_limit = UINT64_MAX, .objects_limit = UINT64_MAX };
+	strcpy(d->device, device);
+	return d;
+}
+
+void cgroup_text_rdma(int dir, const char *file, bool limits, struct cgroup_stats *st)
+{
+	char text[4096], *save = NULL;
+
+	if (sys_file_read_text(dir, file, text, sizeof(text)) < 0)
+		return;
+	st->have |= CGROUP_HAVE_RDMA;
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char *wsave = NULL, *word = strtok_r(line, " ", &wsave);
+		struct cgroup_rdma_stats *d = word ? rdma_of(st, word) : NULL;
+
+		/* "max" is no number, and so what was there stays */
+		while (d && (word = strtok_r(NULL, " ", &wsave))) {
+			sscanf(word, "hca_handle=%" SCNu64, limits ? &d->handles_limit : &d->handles);
+			sscanf(word, "hca_object=%" SCNu64, limits ? &d->objects_limit : &d->objects);
+		}
+	}
+}
+
 static char page_sizes[CGROUP_PAGE_SIZES_MAX][16];
 static size_t n_page_sizes;
 

@@ -6,7 +6,6 @@
 #include "sys/sys.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 
@@ -169,138 +168,11 @@ static int oom_kills(int dir, uint64_t *ret)
 	return 0;
 }
 
-/* ---- statistics ---------------------------------------------------------------------------------- */
-
-#define KEY(name, member, times_) { name, offsetof(struct cgroup_stats, member), times_ }
-
-static void stats_cpu(int dir, struct cgroup_stats *st)
-{
-	static const struct cgroup_key keys[] = {
-		KEY("usage_usec", cpu_usage_nsec, 1000),
-		KEY("user_usec", cpu_user_nsec, 1000),
-		KEY("system_usec", cpu_system_nsec, 1000),
-		KEY("nr_periods", cpu_periods, 1),
-		KEY("nr_throttled", cpu_throttled_periods, 1),
-		KEY("throttled_usec", cpu_throttled_nsec, 1000),
-	};
-	char text[1024];
-
-	if (sys_file_read_text(dir, "cpu.stat", text, sizeof(text)) < 0)
-		return;
-	st->have |= CGROUP_HAVE_CPU;
-	if (strstr(text, "nr_periods"))
-		st->have |= CGROUP_HAVE_THROTTLING;
-	cgroup_text_keys(text, keys, ARRAY_LEN(keys), st);
-}
-
-static void stats_memory(int dir, struct cgroup_stats *st)
-{
-	static const struct cgroup_key keys[] = {
-		KEY("anon", memory_rss, 1),
-		KEY("file", memory_cache, 1),
-		KEY("kernel", memory_kernel, 1),
-		KEY("file_mapped", memory_mapped_file, 1),
-		KEY("active_anon", memory_active_anon, 1),
-		KEY("inactive_anon", memory_inactive_anon, 1),
-		KEY("active_file", memory_active_file, 1),
-		KEY("inactive_file", memory_inactive_file, 1),
-		KEY("pgfault", page_faults, 1),
-		KEY("pgmajfault", major_page_faults, 1),
-	};
-	static const struct cgroup_key events[] = { KEY("max", memory_failures, 1) };
-	char text[8192];
-
-	if (cgroup_text_number(dir, "memory.current", &st->memory_usage) < 0)
-		return;
-	st->have |= CGROUP_HAVE_MEMORY;
-	cgroup_text_number(dir, "memory.peak", &st->memory_peak);
-	cgroup_text_number(dir, "memory.max", &st->memory_limit);
-	if (sys_file_read_text(dir, "memory.stat", text, sizeof(text)) >= 0)
-		cgroup_text_keys(text, keys, ARRAY_LEN(keys), st);
-	if (sys_file_read_text(dir, "memory.events", text, sizeof(text)) >= 0)
-		cgroup_text_keys(text, events, ARRAY_LEN(events), st);
-	st->memory_working_set =
-		st->memory_usage > st->memory_inactive_file ? st->memory_usage - st->memory_inactive_file : 0;
-	if (cgroup_text_number(dir, "memory.swap.current", &st->swap_usage) == 0) {
-		cgroup_text_number(dir, "memory.swap.max", &st->swap_limit);
-		st->have |= CGROUP_HAVE_SWAP;
-	}
-}
-
-/* "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6" */
-static void stats_io(int dir, struct cgroup_stats *st)
-{
-	char text[16384], *save = NULL;
-
-	if (sys_file_read_text(dir, "io.stat", text, sizeof(text)) < 0)
-		return;
-	st->have |= CGROUP_HAVE_IO;
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		struct cgroup_io_stats *io;
-		unsigned major, minor;
-		char *word, *wsave = NULL;
-
-		if (sscanf(line, "%u:%u", &major, &minor) != 2)
-			continue;
-		io = cgroup_text_io(st, major, minor);
-		if (!io)
-			continue;
-		for (word = strtok_r(line, " ", &wsave); word; word = strtok_r(NULL, " ", &wsave)) {
-			sscanf(word, "rbytes=%" SCNu64, &io->read_bytes);
-			sscanf(word, "wbytes=%" SCNu64, &io->write_bytes);
-			sscanf(word, "rios=%" SCNu64, &io->read_ops);
-			sscanf(word, "wios=%" SCNu64, &io->write_ops);
-		}
-	}
-}
-
-static void stats_hugetlb(int dir, struct cgroup_stats *st)
-{
-	static const struct cgroup_key keys[] = { { "max", 0, 1 } };
-	const char (*sizes)[16];
-	size_t n = cgroup_page_sizes(&sizes);
-
-	for (size_t i = 0; i < n; i++) {
-		struct cgroup_hugetlb_stats *huge = &st->hugetlb[st->n_hugetlb];
-		char file[64], text[256];
-
-		snprintf(file, sizeof(file), "hugetlb.%s.current", sizes[i]);
-		if (cgroup_text_number(dir, file, &huge->usage) < 0)
-			continue;
-		snprintf(file, sizeof(file), "hugetlb.%s.events", sizes[i]);
-		if (sys_file_read_text(dir, file, text, sizeof(text)) >= 0)
-			cgroup_text_keys(text, keys, ARRAY_LEN(keys), &huge->failures);
-		snprintf(huge->page_size, sizeof(huge->page_size), "%s", sizes[i]);
-		st->n_hugetlb++;
-		st->have |= CGROUP_HAVE_HUGETLB;
-	}
-}
-
-static void stats(const struct cgroup *cg, size_t h, struct cgroup_stats *st)
-{
-	int dir = cg->dirs[h];
-
-	/* cpu.stat and pressure belong to the core: a hybrid host has them here as well */
-	if (cg->host->mode == CGROUP_V2)
-		stats_cpu(dir, st);
-	stats_memory(dir, st);
-	if (cgroup_text_number(dir, "pids.current", &st->pids) == 0) {
-		cgroup_text_number(dir, "pids.max", &st->pids_limit);
-		st->have |= CGROUP_HAVE_PIDS;
-	}
-	stats_io(dir, st);
-	stats_hugetlb(dir, st);
-	if (cgroup_text_psi(dir, "cpu.pressure", &st->psi_cpu) == 0 &&
-	    cgroup_text_psi(dir, "memory.pressure", &st->psi_memory) == 0 &&
-	    cgroup_text_psi(dir, "io.pressure", &st->psi_io) == 0)
-		st->have |= CGROUP_HAVE_PSI;
-}
-
 const struct cgroup_ops cgroup_v2 = {
 	.version = 2,
 	.prepare = prepare,
 	.freeze = freeze,
 	.frozen = frozen,
-	.stats = stats,
+	.stats = cgroup_stats_v2,
 	.oom_kills = oom_kills,
 };
