@@ -272,6 +272,9 @@ const struct cgroup_host *cgroup_host_of(const struct cgroup *cg);
 char *cgroup_directory(const struct cgroup *cg, size_t hierarchy, struct arena *a);
 
 int cgroup_apply(struct cgroup *cg, const struct cgroup_plan *plan, struct err *err);
+/* The same for a cgroup in use: all of the plan's writes or none; what was written before the
+ * one that the kernel refused gets its former value back. Device rules come last. */
+int cgroup_update(struct cgroup *cg, const struct cgroup_plan *plan, struct err *err);
 
 /* ---- processes ----------------------------------------------------------------------------- */
 

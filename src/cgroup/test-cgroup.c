@@ -339,6 +339,39 @@ static void update_memory(struct cgroup *cg, int64_t memory, int64_t both)
 				 "memory.max" : "memory.limit_in_bytes"), memory);
 }
 
+static void a_refused_update_leaves_everything_as_it_was(void **state)
+{
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	struct cgroup_limits l = { 0 };
+	struct err why = ERR_INIT;
+	struct cgroup_plan plan;
+	struct cgroup *cg;
+	const char *file;
+	bool v2;
+
+	if (host->of[CGROUP_MEMORY] < 0 || host->of[CGROUP_CPU] < 0 || host->of[CGROUP_CPUSET] < 0)
+		skip();
+	cg = make("update", NULL, &a);
+	update_memory(cg, 64 << 20, 96 << 20);
+	v2 = host->hierarchies[host->of[CGROUP_CPU]].version == 2;
+	file = v2 ? "cpu.weight" : "cpu.shares";
+	cgroup_limits_set(&l, CGROUP_MEMORY_LIMIT, 256 << 20);
+	cgroup_limits_set(&l, CGROUP_MEMORY_SWAP, 512 << 20);
+	cgroup_limits_set(&l, CGROUP_CPU_SHARES, 77);
+	l.cpus = "9999";
+	OK(cgroup_plan(host, &l, &a, &plan, err));
+	assert_true(cgroup_update(cg, &plan, &why) < 0);
+	assert_non_null(strstr(why.text, "cpuset.cpus"));
+	assert_int_equal(setting(cg, CGROUP_CPU, file), v2 ? 100 : 1024);
+	assert_int_equal(setting(cg, CGROUP_MEMORY, host->hierarchies[host->of[CGROUP_MEMORY]].version == 2 ?
+				 "memory.max" : "memory.limit_in_bytes"), 64 << 20);
+	l.cpus = NULL;
+	OK(cgroup_plan(host, &l, &a, &plan, err));
+	OK(cgroup_update(cg, &plan, err));
+	assert_true(setting(cg, CGROUP_CPU, file) < (v2 ? 100 : 1024));
+	remove_it(cg);
+}
+
 static void memory_limits_go_up_and_down_in_any_order(void **state)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
@@ -674,6 +707,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(whoever_forks_faster_than_a_list_is_read_dies_too),
 	cmocka_unit_test(frozen_processes_stand_still_and_can_be_killed),
 	cmocka_unit_test(a_sub_cgroup_is_killed_alone),
+	cmocka_unit_test(a_refused_update_leaves_everything_as_it_was),
 	cmocka_unit_test(memory_limits_go_up_and_down_in_any_order),
 	cmocka_unit_test(cpu_limits_go_up_and_down_in_any_order),
 	cmocka_unit_test(a_refused_value_is_named_with_file_and_path),

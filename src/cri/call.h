@@ -105,6 +105,7 @@ CRI_METHOD(stop_pod_sandbox);
 CRI_METHOD(remove_pod_sandbox);
 CRI_METHOD(pod_sandbox_status);
 CRI_METHOD(list_pod_sandbox);
+CRI_METHOD(update_pod_sandbox_resources);
 
 CRI_METHOD(create_container);
 CRI_FINISH(create_container);
@@ -116,6 +117,7 @@ CRI_METHOD(container_status);
 CRI_METHOD(exec_sync);
 CRI_FINISH(exec_sync);
 CRI_METHOD(reopen_container_log);
+CRI_METHOD(update_container_resources);
 
 CRI_METHOD(exec);
 CRI_METHOD(attach);

@@ -72,6 +72,25 @@ CRI_METHOD(reopen_container_log)
 	return 0;
 }
 
+CRI_METHOD(update_container_resources)
+{
+	static const struct wire_path path = { NULL, "linux" };
+	const Runtime__V1__UpdateContainerResourcesRequest *req = request;
+	struct pod_resources change = { 0 };
+	int r;
+
+	cri_subject(c, "%s", req->container_id);
+	if (req->windows)
+		return wire_wrong(NULL, "windows", err, "this is Linux");
+	if (!req->linux)
+		return wire_wrong(&path, NULL, err, "required");
+	r = wire_read(&cri_resources, req->linux, &path, &c->arena, &change, err);
+	if (r < 0)
+		return r;
+	c->wait = pod_container_update(c->cri->settings.pods, req->container_id, &change, cri_operation_done, c);
+	return 0;
+}
+
 CRI_METHOD(exec_sync)
 {
 	const Runtime__V1__ExecSyncRequest *req = request;

@@ -35,7 +35,7 @@ static const struct cri_method runtime_methods[] = {
 	INLINE("ListContainers", list_containers),
 	STREAM("StreamContainers", stream_containers),
 	INLINE("ContainerStatus", container_status),
-	ABSENT("UpdateContainerResources", update_container_resources),
+	OPERATION("UpdateContainerResources", update_container_resources),
 	OPERATION("ReopenContainerLog", reopen_container_log),
 	OPERATION_WITH("ExecSync", exec_sync, false),
 	INLINE("Exec", exec),
@@ -57,7 +57,7 @@ static const struct cri_method runtime_methods[] = {
 	ABSENT("ListPodSandboxMetrics", list_pod_sandbox_metrics),
 	STREAM("StreamPodSandboxMetrics", stream_pod_sandbox_metrics),
 	INLINE("RuntimeConfig", runtime_config),
-	ABSENT("UpdatePodSandboxResources", update_pod_sandbox_resources),
+	OPERATION("UpdatePodSandboxResources", update_pod_sandbox_resources),
 };
 
 static const struct cri_method image_methods[] = {

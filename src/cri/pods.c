@@ -51,6 +51,25 @@ CRI_METHOD(remove_pod_sandbox)
 	return 0;
 }
 
+CRI_METHOD(update_pod_sandbox_resources)
+{
+	static const struct wire_path at_overhead = { NULL, "overhead" }, at_resources = { NULL, "resources" };
+	const Runtime__V1__UpdatePodSandboxResourcesRequest *req = request;
+	struct pod_resources overhead = { 0 }, resources = { 0 };
+	int r = 0;
+
+	cri_subject(c, "%s", req->pod_sandbox_id);
+	if (req->overhead)
+		r = wire_read(&cri_resources, req->overhead, &at_overhead, &c->arena, &overhead, err);
+	if (r == 0 && req->resources)
+		r = wire_read(&cri_resources, req->resources, &at_resources, &c->arena, &resources, err);
+	if (r < 0)
+		return r;
+	c->wait = pod_sandbox_update(c->cri->settings.pods, req->pod_sandbox_id, req->overhead ? &overhead : NULL,
+				     req->resources ? &resources : NULL, cri_operation_done, c);
+	return 0;
+}
+
 static Runtime__V1__PodSandboxMetadata *metadata(struct cri_call *c, const struct pod_config *config)
 {
 	Runtime__V1__PodSandboxMetadata *meta = CRI_NEW(c, pod_sandbox_metadata);

@@ -179,6 +179,17 @@ static int copy(const struct json_type *type, const void *from, struct arena *a,
 	return 0;
 }
 
+int pod_resources_copy(const struct pod_resources *from, struct arena *a, struct pod_resources **ret,
+		       struct err *err)
+{
+	void *obj;
+	int r = copy(&resources_type, from, a, &obj, err);
+
+	if (r == 0)
+		*ret = obj;
+	return r;
+}
+
 int pod_config_copy(const struct pod_config *from, struct arena *a, struct pod_config **ret, struct err *err)
 {
 	void *obj;

@@ -65,6 +65,7 @@ struct pod_sandbox_private {
 	struct pod_manager *m;
 	struct list link;
 	struct arena arena;
+	struct arena limits;            /* of config->overhead and resources since the last update */
 	int refs;
 	bool removed;
 	char *key;
@@ -87,6 +88,7 @@ struct pod_container_private {
 	struct pod_container *container;
 	struct pod_manager *m;
 	struct arena arena;
+	struct arena limits;            /* of config->resources since the last update */
 	int refs;
 	bool removed;
 	char *key;
@@ -149,6 +151,8 @@ int pod_records_load(struct pod_manager *m, struct buf *note, struct err *err);
 int pod_config_copy(const struct pod_config *from, struct arena *a, struct pod_config **ret, struct err *err);
 int pod_container_config_copy(const struct pod_container_config *from, struct arena *a,
 			      struct pod_container_config **ret, struct err *err);
+int pod_resources_copy(const struct pod_resources *from, struct arena *a, struct pod_resources **ret,
+		       struct err *err);
 
 /* ---- op.c: operations ---- */
 
@@ -175,6 +179,7 @@ struct pod_op {
 	const char *id;
 	const struct pod_config *pod_config;
 	const struct pod_container_config *config;
+	const struct pod_resources *resources, *overhead; /* update.c */
 	int64_t grace, timeout;
 	char **cmd;
 	size_t n_cmd;

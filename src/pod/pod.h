@@ -287,6 +287,13 @@ struct pod_wait *pod_container_stop(struct pod_manager *m, const char *id, int64
 struct pod_wait *pod_container_remove(struct pod_manager *m, const char *id, pod_done_fn done, void *user);
 struct pod_wait *pod_container_exec(struct pod_manager *m, const char *id, char *const *cmd, size_t n_cmd,
 				    int64_t timeout_s, pod_done_fn done, void *user);
+/* Sets what is given in resources (neither 0 nor NULL; lists by their keys) for a container that is
+ * created or running: all of it or, with an error, nothing. */
+struct pod_wait *pod_container_update(struct pod_manager *m, const char *id, const struct pod_resources *resources,
+				      pod_done_fn done, void *user);
+/* Notes what the pod as a whole gets; NULL: as it is. Its cgroup is the caller's (cgroup_parent). */
+struct pod_wait *pod_sandbox_update(struct pod_manager *m, const char *id, const struct pod_resources *overhead,
+				    const struct pod_resources *resources, pod_done_fn done, void *user);
 struct pod_wait *pod_container_log_reopen(struct pod_manager *m, const char *id, pod_done_fn done,
 					  void *user);
 

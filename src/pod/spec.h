@@ -46,3 +46,15 @@ int pod_spec_build(const struct pod_spec *in, struct arena *a, struct oci_config
 int pod_spec_mounts(const struct pod_spec *in, struct arena *a, struct oci_config *c, struct err *err);
 int pod_spec_devices(const struct pod_spec *in, struct arena *a, struct oci_linux *l, struct err *err);
 int pod_spec_resources(const struct pod_spec *in, struct arena *a, struct oci_config *c, struct err *err);
+
+/* Limits alone. oci: zeroed. score: what a process gets, as low as this daemon can give. */
+int pod_resources_oci(const struct pod_host *host, const struct pod_resources *r, struct arena *a,
+		      struct oci_resources *oci, struct err *err);
+int pod_resources_score(const struct pod_host *host, const struct pod_resources *r, int32_t *ret,
+			struct err *err);
+/* What holds when `change` has been made; strings are borrowed from both. */
+void pod_resources_merge(const struct pod_resources *now, const struct pod_resources *change, struct arena *a,
+			 struct pod_resources *ret);
+/* What the kernel is to be told for that. */
+void pod_resources_delta(const struct pod_resources *merged, const struct pod_resources *change,
+			 struct pod_resources *ret);

@@ -176,6 +176,7 @@ void pod_sandbox_unref(struct pod_sandbox *p)
 	if (left)
 		return;
 	pthread_mutex_destroy(&p->priv->commit);
+	arena_done(&p->priv->limits);
 	arena_done(&p->priv->arena);
 	free(p->priv);
 	free(p);
@@ -195,6 +196,7 @@ void pod_container_unref(struct pod_container *c)
 		return;
 	pod_sandbox_unref(c->pod);
 	pthread_mutex_destroy(&c->priv->commit);
+	arena_done(&c->priv->limits);
 	arena_done(&c->priv->arena);
 	free(c->priv);
 	free(c);

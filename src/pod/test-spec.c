@@ -133,6 +133,9 @@ C(limits) { s->config.resources = (struct pod_resources){ .cpu_shares = 512, .cp
 C(swap) { s->config.resources = (struct pod_resources){ .memory_limit = 1000, .memory_swap_limit = 2000 }; }
 C(clamped) { s->host.oom_score_adj_min = 0; s->config.resources.oom_score_adj = -900; }
 C(score_wild) { s->config.resources.oom_score_adj = 1001; }
+static struct json_kv high[] = { { "memory.high", "max" } };
+C(unified) { s->config.resources.unified = high; s->config.resources.n_unified = 1; s->host.cgroup2 = true; }
+C(unified_v1) { s->config.resources.unified = high; s->config.resources.n_unified = 1; }
 C(cgroup2) { s->host.cgroup2 = true; }
 
 static const struct row {
@@ -205,6 +208,8 @@ static const struct row {
 	{ "huge pages and cpus", limits, { "{\"pageSize\":\"2MB\",\"limit\":4096}", "\"cpus\":\"0\"" } },
 	{ "swap of the request", swap, { "\"limit\":1000,\"swap\":2000" } },
 	{ "the score that the daemon can give", clamped, { "\"oomScoreAdj\":0" } },
+	{ "files of cgroup v2", unified, { "\"unified\":{\"memory.high\":\"max\"}" } },
+	{ "files of cgroup v2 on v1", unified_v1, { "UNSUPPORTED: linux.resources.unified: memory.high" } },
 	{ "a wild score is refused", score_wild, { "INVALID: oom_score_adj 1001" } },
 	{ "cgroup namespaces with v2", cgroup2, { "{\"type\":\"cgroup\"}" } },
 	{ "the cgroup", nothing, { "\"cgroupsPath\":\"/pods/p/cid\"" } },
@@ -257,6 +262,36 @@ static void parents_are_mounted_before_what_lies_below(void **state)
 	assert_true(at[1] < at[2] && at[2] < at[0]);
 }
 
+static void a_change_keeps_what_it_does_not_name(void **state)
+{
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	struct json_kv had[] = { { "memory.high", "1" }, { "pids.max", "5" } };
+	struct json_kv given[] = { { "pids.max", "6" }, { "io.max", "8:0 rbps=1" } };
+	const struct pod_resources now = { .cpu_shares = 10, .cpu_quota = 5000, .cpu_period = 10000,
+		.memory_limit = 100, .memory_swap_limit = 150, .oom_score_adj = 3, .cpuset_cpus = "0",
+		.unified = had, .n_unified = 2 };
+	const struct pod_resources change = { .cpu_quota = -1, .memory_limit = 200, .cpuset_mems = "1",
+		.hugepages = huge, .n_hugepages = 1, .unified = given, .n_unified = 2 };
+	struct pod_resources merged, delta;
+
+	pod_resources_merge(&now, &change, &a, &merged);
+	assert_int_equal(merged.cpu_shares, 10);
+	assert_int_equal(merged.cpu_quota, -1);
+	assert_int_equal(merged.memory_limit, 200);
+	assert_int_equal(merged.memory_swap_limit, 0); /* the sum of before says nothing of the new limit */
+	assert_int_equal(merged.oom_score_adj, 3);
+	assert_string_equal(merged.cpuset_cpus, "0");
+	assert_string_equal(merged.cpuset_mems, "1");
+	assert_int_equal(merged.n_hugepages, 1);
+	assert_int_equal(merged.n_unified, 3);
+	assert_string_equal(merged.unified[1].value, "6");
+	pod_resources_delta(&merged, &change, &delta);
+	assert_int_equal(delta.cpu_shares, 0);
+	assert_int_equal(delta.cpu_period, 10000); /* quota and period go together */
+	assert_int_equal(delta.n_unified, 2);
+	assert_null(delta.cpuset_cpus);
+}
+
 static void a_pod_s_files_say_what_was_asked(void **state)
 {
 	CLEANUP(buf_done) struct buf b = BUF_INIT(4096);
@@ -285,6 +320,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_request_gives_its_document),
 		cmocka_unit_test(parents_are_mounted_before_what_lies_below),
+		cmocka_unit_test(a_change_keeps_what_it_does_not_name),
 		cmocka_unit_test(a_pod_s_files_say_what_was_asked),
 	};
 

@@ -240,7 +240,7 @@ int runtime_update(const char *root, const char *id, const struct oci_resources 
 		r = record_cgroup(&h.record, &h.arena, &h.cgroup, err);
 	if (r == 0)
 		r = cgroup_plan(cgroup_host_of(h.cgroup), &limits, &h.arena, &plan, err);
-	return r < 0 ? r : cgroup_apply(h.cgroup, &plan, err);
+	return r < 0 ? r : cgroup_update(h.cgroup, &plan, err);
 }
 
 /* ---- looking ---- */
