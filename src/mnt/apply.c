@@ -184,6 +184,20 @@ static int apply_fs(struct mnt_plan *plan, struct mnt_entry *e, int target, stru
 	return 0;
 }
 
+static int apply_overlay(struct mnt_entry *e, int target, struct err *err)
+{
+	int r = 0;
+
+	if (e->options.propagation)
+		r = sys_mount_setattr(e->fd, 0, 0, 0, e->options.propagation, -EBADF);
+	if (r < 0)
+		return err_sys(err, r, "set its propagation");
+	r = sys_attach_mount(e->fd, target);
+	close(e->fd);
+	e->fd = -EBADF;
+	return r < 0 ? err_sys(err, r, "attach") : 0;
+}
+
 static int apply_remount(struct mnt_entry *e, int target, struct err *err)
 {
 	const struct mnt_options *o = &e->options;
@@ -212,6 +226,7 @@ static int apply(struct mnt_plan *plan, struct mnt_entry *e, struct err *err)
 		close(e->fd);
 		e->fd = -EBADF;
 		break;
+	case MNT_OVERLAY: r = apply_overlay(e, target, err); break;
 	case MNT_FS: r = apply_fs(plan, e, target, err); break;
 	case MNT_CGROUP: r = mnt_apply_cgroup(plan, e, target, err); break;
 	case MNT_REMOUNT: r = apply_remount(e, target, err); break;

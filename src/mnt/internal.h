@@ -3,6 +3,9 @@
 
 #include "mnt/mnt.h"
 
+/* mnt_overlay_open by a process in a mount namespace of its own, whatever the kernel. */
+int mnt_overlay_open_beside(const struct mnt_overlay *o, int *ret_fd, struct err *err);
+
 /* O_PATH descriptor of an entry's target, made when it is missing. */
 int mnt_target_open(struct mnt_plan *plan, const struct mnt_entry *e, int *ret_fd, struct err *err);
 

@@ -60,14 +60,54 @@ int mnt_propagation_parse(const char *word, uint64_t *ret, bool *ret_rec);
 /* All option names, for `features`. */
 const char *mnt_option_name(size_t i); /* NULL behind the last */
 
+/* ---- overlays ----------------------------------------------------------------------- */
+
+/* What overlay stacks at most (fs/overlayfs, OVL_MAX_STACK). */
+enum { MNT_LOWERS_MAX = 500 };
+
+struct mnt_overlay {
+	const char *const *lowers;  /* top first, absolute; up to 500 */
+	size_t n_lowers;
+	const char *upper, *work;   /* NULL both: read-only */
+	bool is_volatile;           /* no sync of the upper directory, ever (Linux 5.10) */
+	const char *label;          /* SELinux context, or NULL */
+	uint64_t attrs;             /* MOUNT_ATTR_* of the mount */
+	int userns_fd;              /* the lowers are seen through its maps (idmapped); -EBADF: as they are.
+				     * The upper directory belongs to the mapped ids already. */
+	const char *subdir;         /* this directory or file of it alone; NULL or "": the whole */
+};
+
+#define MNT_OVERLAY_INIT { .userns_fd = -EBADF }
+
+/*
+ * A detached mount of it; nothing shows in any mount table. Any process with the privileges
+ * of a mount, not a [child]; may clone a process that shares its descriptors, so a threaded
+ * one sets neither userns_fd nor subdir on a kernel before 6.15. Linux 6.5 and later; before, a
+ * root overlay is made by the child (mnt_enter), without id maps. Errors name the layer or
+ * the sub path: UNSUPPORTED where the layers' file system has no idmapped mounts, NOT_FOUND
+ * for a sub path that is not there. The sub path is hostile, and so are links in the layers:
+ * it is resolved with the overlay as "/".
+ */
+int mnt_overlay_open(const struct mnt_overlay *o, int *ret_fd, struct err *err);
+
+/*
+ * The options of an overlay: 1 with *ret in the arena; 0 where they say what struct
+ * mnt_overlay cannot, which is then for the kernel; negative for what is no overlay. Layers:
+ * "lowerdir=" as in overlayfs.rst, or one "lowerdir+=" a layer, topmost first, as fsconfig has
+ * it. "X-mount.subdir=" as in mount(8). Pure; hostile.
+ */
+int mnt_overlay_parse(const char *const *data, size_t n, struct arena *a, const struct mnt_overlay **ret,
+		      struct err *err);
+
 /* ---- the plan ----------------------------------------------------------------------- */
 
-enum mnt_kind { MNT_BIND, MNT_FS, MNT_CGROUP, MNT_REMOUNT };
+enum mnt_kind { MNT_BIND, MNT_FS, MNT_OVERLAY, MNT_CGROUP, MNT_REMOUNT };
 
 struct mnt_entry {
 	enum mnt_kind kind;
 	const char *target, *type, *source;
 	struct mnt_options options;
+	const struct mnt_overlay *overlay;   /* of MNT_OVERLAY: made by the parent, as the root's is */
 	const struct ns_id_map *uids, *gids; /* of an idmapped mount */
 	size_t n_uids, n_gids;
 	bool pseudo;    /* proc, sysfs: the target must be a plain directory */
@@ -102,6 +142,8 @@ struct mnt_plan {
 	const char *const *lowers; /* top first */
 	size_t n_lowers;
 	const char *upper, *work;
+	const struct ns_id_map *lower_uids, *lower_gids; /* the lowers are idmapped; n 0: they are not */
+	size_t n_lower_uids, n_lower_gids;
 	bool is_volatile;
 	bool root_readonly, no_pivot;
 	uint64_t propagation; /* of the container's root; 0: slave */

@@ -89,39 +89,31 @@ static int open_bind(struct mnt_plan *plan, struct mnt_entry *e, struct err *err
 	return set_attributes(plan, e, e->fd, err);
 }
 
-/* ---- root ---- */
-
-enum { FSCONFIG_STRING_MAX = 255 };
-
-/* A directory as fsconfig takes it: its path, or where that is too long a descriptor's. */
-static const char *short_path(struct mnt_plan *plan, const char *path, size_t i, int *ret_r)
+/* An overlay for its whole entry: an image as a volume. */
+static int open_overlay_entry(struct mnt_plan *plan, struct mnt_entry *e, struct err *err)
 {
-	char *text;
+	struct mnt_overlay o = *e->overlay;
+	struct stat st;
+	int r;
 
-	*ret_r = 0;
-	if (strlen(path) <= FSCONFIG_STRING_MAX)
-		return path;
-	plan->overlay_fds[i] = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (plan->overlay_fds[i] < 0) {
-		*ret_r = -errno;
-		return NULL;
+	o.attrs = e->options.set | e->options.rec_set;
+	o.label = plan->label;
+	if (e->options.idmap) {
+		r = open_userns(plan, e, err);
+		if (r < 0)
+			return r;
+		o.userns_fd = e->userns_fd >= 0 ? e->userns_fd : plan->userns_fd;
 	}
-	text = arena_new(plan->arena, SYS_FD_PATH_MAX, 1);
-	return sys_fd_path(plan->overlay_fds[i], text);
+	r = mnt_overlay_open(&o, &e->fd, err);
+	if (r < 0)
+		return r;
+	if (fstat(e->fd, &st) < 0)
+		return err_sys(err, errno, "stat");
+	e->is_dir = S_ISDIR(st.st_mode);
+	return 0;
 }
 
-static int overlay_option(struct mnt_plan *plan, int fs, const char *key, const char *value, struct err *err)
-{
-	char why[256];
-	int r = sys_fsconfig(fs, key, value);
-
-	(void)plan;
-	if (r == 0)
-		return 0;
-	sys_fs_message(fs, why, sizeof(why));
-	return err_sys(err, r, "overlay option %s%s%s%s%s", key, value ? "=" : "", value ? value : "",
-		       *why ? ": " : "", why);
-}
+/* ---- root ---- */
 
 /* Before Linux 6.5 an overlay takes all layers in one string, which fsconfig cuts at 256
  * bytes: there the child mounts it with mount(2), in its own mount namespace. */
@@ -138,60 +130,32 @@ static int overlay_needs_mount(void)
 
 static int open_overlay(struct mnt_plan *plan, struct err *err)
 {
-	enum { UPPER = 126, WORK = 127, LOWERS_MAX = 126 };
-	uint64_t attrs = plan->root_readonly && !plan->upper ? MOUNT_ATTR_RDONLY : 0;
-	autofd int fs = -EBADF;
-	const char *path;
-	char why[256];
+	struct mnt_overlay o = {
+		.lowers = plan->lowers, .n_lowers = plan->n_lowers, .upper = plan->upper, .work = plan->work,
+		.is_volatile = plan->is_volatile, .label = plan->label, .userns_fd = -EBADF,
+	};
+	autofd int userns = -EBADF;
 	int r;
 
-	if (plan->n_lowers > LOWERS_MAX)
-		return err_set(err, ERR_LIMIT, "%zu layers are more than the %d that overlay takes",
-			       plan->n_lowers, LOWERS_MAX);
 	r = overlay_needs_mount();
 	if (r < 0)
 		return err_sys(err, r, "file system overlay");
 	plan->overlay_late = r;
+	if (plan->overlay_late && plan->n_lower_uids)
+		return err_set(err, ERR_UNSUPPORTED, "idmapped layers need Linux 6.5 or later");
+	if (plan->overlay_late && plan->n_lowers > ARRAY_LEN(plan->overlay_fds))
+		return err_set(err, ERR_LIMIT, "%zu layers are more than the %zu that this kernel takes",
+			       plan->n_lowers, ARRAY_LEN(plan->overlay_fds));
 	if (plan->overlay_late)
 		return 0;
-	r = sys_fsopen("overlay", &fs);
-	if (r < 0)
-		return err_sys(err, r, "file system overlay");
-	sys_fsconfig(fs, "source", "overlay");
-	for (size_t i = 0; i < plan->n_lowers; i++) {
-		path = short_path(plan, plan->lowers[i], i, &r);
-		if (!path)
-			return err_sys(err, r, "layer %s", plan->lowers[i]);
-		r = overlay_option(plan, fs, "lowerdir+", path, err);
+	if (plan->n_lower_uids) {
+		r = ns_user_make(plan->lower_uids, plan->n_lower_uids, plan->lower_gids, plan->n_lower_gids,
+				 &userns);
 		if (r < 0)
-			return err_wrap(err, r, "layer %s", plan->lowers[i]);
+			return err_sys(err, r, "make a user namespace for the mappings of the layers");
+		o.userns_fd = userns;
 	}
-	if (plan->upper) {
-		path = short_path(plan, plan->upper, UPPER, &r);
-		r = path ? overlay_option(plan, fs, "upperdir", path, err) :
-				err_sys(err, r, "%s", plan->upper);
-		if (r < 0)
-			return r;
-		path = short_path(plan, plan->work, WORK, &r);
-		r = path ? overlay_option(plan, fs, "workdir", path, err) : err_sys(err, r, "%s", plan->work);
-		if (r == 0 && plan->is_volatile)
-			r = overlay_option(plan, fs, "volatile", NULL, err);
-		if (r == 0)
-			r = overlay_option(plan, fs, "index", "off", err);
-		if (r < 0)
-			return r;
-	}
-	if (plan->label) {
-		r = overlay_option(plan, fs, "context", plan->label, err);
-		if (r < 0)
-			return r;
-	}
-	r = sys_fsmount(fs, attrs, &plan->root_fd);
-	if (r < 0) {
-		sys_fs_message(fs, why, sizeof(why));
-		return err_sys(err, r, "overlay%s%s", *why ? ": " : "", why);
-	}
-	return 0;
+	return mnt_overlay_open(&o, &plan->root_fd, err);
 }
 
 static int open_root(struct mnt_plan *plan, struct err *err)
@@ -224,9 +188,9 @@ int mnt_plan_open(struct mnt_plan *plan, struct err *err)
 	for (size_t i = 0; i < plan->n_entries; i++) {
 		struct mnt_entry *e = &plan->entries[i];
 
-		if (e->kind != MNT_BIND)
+		if (e->kind != MNT_BIND && e->kind != MNT_OVERLAY)
 			continue;
-		r = open_bind(plan, e, err);
+		r = e->kind == MNT_BIND ? open_bind(plan, e, err) : open_overlay_entry(plan, e, err);
 		if (r < 0)
 			return err_wrap(err, r, "mount %s", e->target);
 	}

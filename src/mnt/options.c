@@ -142,7 +142,7 @@ int mnt_options_parse(const char *const *list, size_t n, struct arena *a, struct
 				return err_set(err, ERR_INVALID, "option \"%s\": no name", list[i]);
 			/* fsconfig(2) takes 256 bytes with the final zero, of a key as of a value */
 			if (strcspn(list[i], "=") > 255 ||
-			    (strchr(list[i], '=') && strlen(strchr(list[i], '=') + 1) > 255))
+			    (!str_skip_prefix(list[i], "lowerdir=") && strchr(list[i], '=') && strlen(strchr(list[i], '=') + 1) > 255))
 				return err_set(err, ERR_INVALID, "option \"%.40s…\" is too long", list[i]);
 			o.data[o.n_data++] = list[i];
 			continue;

@@ -143,8 +143,14 @@ static int add(struct mnt_plan *plan, const struct mnt_spec *spec, const char *b
 			return err_set(err, ERR_INVALID, "gidMappings[%zu]: empty, or overlaps another", at);
 		o->idmap = true;
 	}
-	if (o->idmap && e.kind != MNT_BIND)
-		return err_set(err, ERR_UNSUPPORTED, "only bind mounts can be idmapped");
+	if (e.kind == MNT_FS && str_eq(e.type, "overlay")) {
+		r = mnt_overlay_parse(o->data, o->n_data, plan->arena, &e.overlay, err);
+		if (r < 0)
+			return r;
+		e.kind = r ? MNT_OVERLAY : MNT_FS;
+	}
+	if (o->idmap && e.kind != MNT_BIND && e.kind != MNT_OVERLAY)
+		return err_set(err, ERR_UNSUPPORTED, "only bind mounts and overlays can be idmapped");
 	e.pseudo = e.kind == MNT_FS && (str_eq(e.type, "proc") || str_eq(e.type, "sysfs"));
 	if (plan->n_entries == plan->cap_entries) {
 		size_t cap = plan->cap_entries ? plan->cap_entries * 2 : 16;
@@ -230,7 +236,7 @@ static const char *propagation_name(uint64_t p)
 
 static void print_entry(struct buf *out, const struct mnt_entry *e)
 {
-	static const char *const kinds[] = { "bind", "mount", "cgroup", "remount" };
+	static const char *const kinds[] = { "bind", "mount", "overlay", "cgroup", "remount" };
 	const struct mnt_options *o = &e->options;
 
 	buf_printf(out, "%s%s %s", o->bind_rec ? "r" : "", kinds[e->kind], e->target);
@@ -246,6 +252,9 @@ static void print_entry(struct buf *out, const struct mnt_entry *e)
 		buf_printf(out, " %s%s", o->propagation_rec ? "r" : "", propagation_name(o->propagation));
 	if (o->idmap)
 		buf_puts(out, " idmap");
+	if (e->kind == MNT_OVERLAY)
+		buf_printf(out, " of %zu layers%s%s", e->overlay->n_lowers, e->overlay->subdir ? " sub path " : "",
+			   e->overlay->subdir ? e->overlay->subdir : "");
 	for (size_t i = 0; i < o->n_data && e->kind == MNT_FS; i++)
 		buf_printf(out, "%s%s", i ? "," : " data: ", o->data[i]);
 	buf_puts(out, "\n");

@@ -6,6 +6,7 @@
  * The container's root is not mounted on the host. Its /etc/passwd and /etc/group are read
  * through a detached overlay mount that nobody else can see and that goes with its descriptor.
  */
+#include "mnt/mnt.h"
 #include "pod/files.h"
 #include "pod/spec.h"
 
@@ -35,33 +36,15 @@ static int check_config(const struct pod_container_config *c, struct err *err)
 
 /* ---- the user, from the image's own files ---- */
 
-/* The layers as one read-only tree; a single one needs no overlay. */
+/* The layers as one read-only tree. */
 static int open_root(const struct store_snapshot *snap, int *ret_fd, struct err *err)
 {
-	CLEANUP(buf_done) struct buf lowers = BUF_INIT(64 * 1024);
-	autofd int fs = -EBADF;
-	char why[256];
-	int r;
+	struct mnt_overlay o = MNT_OVERLAY_INIT;
 
-	if (snap->n_lowers == 0)
-		return err_set(err, ERR_NOT_FOUND, "the image has no layers");
-	if (snap->n_lowers == 1) {
-		*ret_fd = open(snap->lowers[0], O_PATH | O_DIRECTORY | O_CLOEXEC);
-		return *ret_fd < 0 ? err_sys(err, errno, "open %s", snap->lowers[0]) : 0;
-	}
-	for (size_t i = 0; i < snap->n_lowers; i++)
-		buf_printf(&lowers, "%s%s", i ? ":" : "", snap->lowers[i]);
-	r = sys_fsopen("overlay", &fs);
-	if (r == 0)
-		r = sys_fsconfig(fs, "lowerdir", buf_text(&lowers));
-	if (r == 0)
-		r = sys_fsmount(fs, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-				MOUNT_ATTR_NOEXEC, ret_fd);
-	if (r < 0) {
-		sys_fs_message(fs, why, sizeof(why));
-		return err_sys(err, r, "overlay of %zu layers: %s", snap->n_lowers, why);
-	}
-	return 0;
+	o.lowers = (const char *const *)snap->lowers;
+	o.n_lowers = snap->n_lowers;
+	o.attrs = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+	return mnt_overlay_open(&o, ret_fd, err);
 }
 
 /* What is not there, is no regular file or is too large counts as empty. */

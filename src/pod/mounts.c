@@ -161,7 +161,6 @@ static int add_bind(const struct pod_mount *v, struct oci_config *c, struct aren
 static int add_image(const struct pod_spec *in, size_t index, struct oci_config *c, struct arena *a,
 		     struct err *err)
 {
-	CLEANUP(buf_done) struct buf lowers = BUF_INIT(64 * 1024);
 	const struct pod_mount *v = &in->config->mounts[index];
 	struct oci_mount *m;
 
@@ -170,15 +169,14 @@ static int add_image(const struct pod_spec *in, size_t index, struct oci_config 
 
 		if (in->volumes[i].mount != index)
 			continue;
-		for (size_t k = 0; k < snap->n_lowers; k++)
-			if (buf_printf(&lowers, "%s%s", k ? ":" : "lowerdir=", snap->lowers[k]) < 0)
-				return err_set(err, ERR_LIMIT, "mount %s: image %s has too many layers",
-					       v->container_path, v->image);
 		m = add(c, a, v->container_path, "overlay", "overlay");
-		option(m, a, buf_text(&lowers));
-		option(m, a, "ro");
-		option(m, a, "nosuid");
-		option(m, a, "nodev");
+		/* one each: all in one string would be too long for the kernel's mount API */
+		m->options = arena_new(a, snap->n_lowers + OPTIONS_MAX, sizeof(char *));
+		for (size_t k = 0; k < snap->n_lowers; k++)
+			m->options[m->n_options++] = arena_printf(a, "lowerdir+=%s", snap->lowers[k]);
+		m->options[m->n_options++] = arena_strdup(a, "ro");
+		m->options[m->n_options++] = arena_strdup(a, "nosuid");
+		m->options[m->n_options++] = arena_strdup(a, "nodev");
 		return 0;
 	}
 	return err_set(err, ERR_INTERNAL, "mount %s: image %s was not prepared", v->container_path, v->image);

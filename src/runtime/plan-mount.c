@@ -126,7 +126,7 @@ static int plan_root(struct runtime_plan *plan, const struct runtime_create *wha
 		if (!o->n_lowers || !o->upper != !o->work)
 			return err_set(err, ERR_INVALID, "overlay: no layers, or only one of upper and work");
 		/* the kernel makes no overlay of one layer alone: it is a read-only directory then */
-		if (o->n_lowers == 1 && !o->upper) {
+		if (o->n_lowers == 1 && !o->upper && !o->n_uids) {
 			m->root = o->lowers[0];
 			m->root_readonly = true;
 			return 0;
@@ -136,6 +136,10 @@ static int plan_root(struct runtime_plan *plan, const struct runtime_create *wha
 		m->upper = o->upper;
 		m->work = o->work;
 		m->is_volatile = o->is_volatile;
+		m->lower_uids = o->uids;
+		m->lower_gids = o->gids;
+		m->n_lower_uids = o->n_uids;
+		m->n_lower_gids = o->n_gids;
 	}
 	return 0;
 }

@@ -32,6 +32,7 @@
  */
 #pragma once
 
+#include "ns/ns.h"
 #include "oci/oci.h"
 
 #include <sys/types.h>
@@ -48,6 +49,8 @@ struct runtime_overlay {
 	size_t n_lowers;
 	char *upper, *work; /* NULL both: read-only */
 	bool is_volatile;   /* no sync of the upper directory, ever (kernel 5.10) */
+	const struct ns_id_map *uids, *gids; /* the lowers are seen through these; n 0: as they are */
+	size_t n_uids, n_gids;
 };
 
 struct runtime_create {

@@ -77,6 +77,17 @@ static char *join_lowers(const struct shim_create *what, struct arena *a)
 	return arena_strdup(a, buf_text(&b));
 }
 
+/* As containerd says it. */
+static char *join_maps(const char *key, const struct ns_id_map *maps, size_t n, struct arena *a)
+{
+	CLEANUP(buf_done) struct buf b = BUF_INIT(DOCUMENT_MAX);
+
+	for (size_t i = 0; i < n; i++)
+		buf_printf(&b, "%s%c%u:%u:%u", i ? "" : key, i ? ',' : '=', maps[i].inside, maps[i].outside,
+			   maps[i].size);
+	return arena_strdup(a, buf_text(&b));
+}
+
 static char *make_stdin(const struct shim_create *what, struct arena *a, struct err *err)
 {
 	char *path = arena_printf(a, "%s/stdin", what->bundle);
@@ -98,7 +109,7 @@ int shim_task_create(const char *address, const struct shim_create *what, int64_
 	Containerd__Types__Mount mount = CONTAINERD__TYPES__MOUNT__INIT, *mounts[] = { &mount };
 	Containerd__Runc__V1__Options options = CONTAINERD__RUNC__V1__OPTIONS__INIT;
 	Google__Protobuf__Any any = GOOGLE__PROTOBUF__ANY__INIT;
-	char *mount_options[4];
+	char *mount_options[6];
 	int r;
 
 	req.id = text(what->id);
@@ -119,6 +130,10 @@ int shim_task_create(const char *address, const struct shim_create *what, int64_
 			mount_options[mount.n_options++] = arena_printf(&a, "upperdir=%s", what->upper);
 			mount_options[mount.n_options++] = arena_printf(&a, "workdir=%s", what->work);
 			mount_options[mount.n_options++] = "volatile";
+		}
+		if (what->n_uids) {
+			mount_options[mount.n_options++] = join_maps("uidmap", what->uids, what->n_uids, &a);
+			mount_options[mount.n_options++] = join_maps("gidmap", what->gids, what->n_gids, &a);
 		}
 		req.rootfs = mounts;
 		req.n_rootfs = 1;

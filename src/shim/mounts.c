@@ -4,77 +4,79 @@
  */
 #include "shim/mounts.h"
 
+#include "mnt/mnt.h"
 #include "sys/sys.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <sys/mount.h>
 
-enum { LOWERS_MAX = 512 };
-
-/* "a:b\:c" → "a", "b:c": the kernel's escape of a colon in a layer's path. */
-static int split_lowers(const char *value, struct arena *a, struct runtime_overlay *ret, struct err *err)
+/* "0:100000:65536,70000:70000:1": inside, outside, how many. */
+static int parse_maps(const char *value, struct arena *a, const struct ns_id_map **ret, size_t *ret_n)
 {
-	const char *p = value;
+	struct ns_id_map *maps = arena_new(a, NS_MAPS_MAX, sizeof(*maps));
+	char *save = NULL, *text = arena_strdup(a, value);
+	size_t n = 0, at;
 
-	ret->lowers = arena_new(a, LOWERS_MAX, sizeof(char *));
-	for (;;) {
-		char *path = arena_new(a, strlen(p) + 1, 1), *out = path;
+	for (char *m = strtok_r(text, ",", &save); m; m = strtok_r(NULL, ",", &save)) {
+		uint32_t *const parts[] = { &maps[n].inside, &maps[n].outside, &maps[n].size };
 
-		while (*p && *p != ':') {
-			if (*p == '\\' && p[1])
-				p++;
-			*out++ = *p++;
+		if (n == NS_MAPS_MAX)
+			return -E2BIG;
+		for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+			char *colon = strchr(m, ':');
+
+			if (!colon != (i == ARRAY_LEN(parts) - 1))
+				return -EINVAL;
+			if (colon)
+				*colon = '\0';
+			if (str_to_u32(m, 10, parts[i]) < 0)
+				return -EINVAL;
+			m = colon + 1;
 		}
-		if (path[0] != '/')
-			return err_set(err, ERR_INVALID, "overlay: lowerdir %s: not an absolute path", path);
-		if (ret->n_lowers == LOWERS_MAX)
-			return err_set(err, ERR_LIMIT, "overlay: more than %d layers", LOWERS_MAX);
-		ret->lowers[ret->n_lowers++] = path;
-		if (!*p)
-			return 0;
-		p++;
+		n++;
 	}
+	*ret = maps;
+	*ret_n = n;
+	return ns_maps_check(maps, n, &at);
 }
-
-/* Say what the kernel does anyway, or what the mount is for the runtime to decide. */
-static const char *const ignored[] = { "index=off", "rw", "ro", "redirect_dir=off", "metacopy=off" };
 
 int rootfs_parse_overlay(const char *const *options, size_t n, struct arena *a, struct runtime_overlay *ret,
 			 struct err *err)
 {
+	const char **left = arena_new(a, n + 1, sizeof(*left));
+	const struct mnt_overlay *parsed;
 	struct runtime_overlay o = { 0 };
-	int r;
+	size_t n_left = 0;
+	int r = 0;
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; r == 0 && i < n; i++) {
 		const char *value;
 
-		if ((value = str_skip_prefix(options[i], "lowerdir="))) {
-			/* "::" begins data-only layers: for the kernel alone */
-			if (strstr(value, "::"))
-				return 0;
-			if (o.lowers)
-				return err_set(err, ERR_INVALID, "overlay: lowerdir is given twice");
-			r = split_lowers(value, a, &o, err);
-			if (r < 0)
-				return r;
-		} else if ((value = str_skip_prefix(options[i], "upperdir="))) {
-			o.upper = arena_strdup(a, value);
-		} else if ((value = str_skip_prefix(options[i], "workdir="))) {
-			o.work = arena_strdup(a, value);
-		} else if (str_eq(options[i], "volatile")) {
-			o.is_volatile = true;
-		} else if (!str_in(options[i], ignored, ARRAY_LEN(ignored))) {
-			return 0;
-		}
+		if ((value = str_skip_prefix(options[i], "uidmap=")))
+			r = parse_maps(value, a, &o.uids, &o.n_uids);
+		else if ((value = str_skip_prefix(options[i], "gidmap=")))
+			r = parse_maps(value, a, &o.gids, &o.n_gids);
+		/* what the mount is: for the runtime to decide */
+		else if (!str_eq(options[i], "rw") && !str_eq(options[i], "ro"))
+			left[n_left++] = options[i];
+		if (r < 0)
+			return err_set(err, ERR_INVALID, "overlay: %s: not a list of inside:outside:size",
+				       options[i]);
 	}
-	if (!o.n_lowers)
-		return err_set(err, ERR_INVALID, "overlay: no lowerdir");
-	if (!o.upper != !o.work)
-		return err_set(err, ERR_INVALID, "overlay: upperdir and workdir go together");
-	if (o.upper && (o.upper[0] != '/' || o.work[0] != '/'))
-		return err_set(err, ERR_INVALID, "overlay: upperdir %s, workdir %s: not absolute paths", o.upper,
-			       o.work);
+	if (!o.n_uids != !o.n_gids)
+		return err_set(err, ERR_INVALID, "overlay: uidmap and gidmap go together");
+	r = mnt_overlay_parse(left, n_left, a, &parsed, err);
+	if (r <= 0)
+		return r;
+	if (parsed->subdir)
+		return err_set(err, ERR_INVALID, "overlay: a root file system is a whole one, not its %s",
+			       parsed->subdir);
+	o.lowers = (char **)parsed->lowers;
+	o.n_lowers = parsed->n_lowers;
+	o.upper = (char *)parsed->upper;
+	o.work = (char *)parsed->work;
+	o.is_volatile = parsed->is_volatile;
 	*ret = o;
 	return 1;
 }

@@ -34,6 +34,7 @@
 #include "base/base.h"
 #include "event/event.h"
 #include "json/json.h"
+#include "ns/ns.h"
 #include "oci/oci.h"
 
 #include <sys/types.h>
@@ -78,6 +79,8 @@ struct shim_create {
 	const char *const *lowers;  /* overlay, top layer first; n_lowers 0: root.path as it is */
 	size_t n_lowers;
 	const char *upper, *work;   /* NULL both: read-only */
+	const struct ns_id_map *uids, *gids; /* the lowers are idmapped by them; n 0: they are not */
+	size_t n_uids, n_gids;
 	const char *log_path;       /* becomes cri://log_path; NULL for /dev/null */
 	bool terminal;
 	bool stdin_open;            /* stdin is the FIFO <bundle>/stdin, which shim_task_create makes;

@@ -14,12 +14,17 @@ static void overlay_options_become_a_runtime_overlay(void **state)
 		const char *lowers; /* joined by a blank */
 		const char *upper, *work;
 		bool is_volatile;
+		unsigned n_uids, outside;
 	} rows[] = {
 		{ { "lowerdir=/a" }, 1, "/a", NULL, NULL, false },
 		{ { "lowerdir=/a:/b:/c", "upperdir=/u", "workdir=/w" }, 1, "/a /b /c", "/u", "/w", false },
 		{ { "index=off", "workdir=/w", "upperdir=/u", "lowerdir=/b:/a", "volatile" }, 1, "/b /a", "/u", "/w",
 		  true },
 		{ { "lowerdir=/a\\:b:/c\\\\d" }, 1, "/a:b /c\\d", NULL, NULL, false },
+		{ { "lowerdir=/a:/b", "uidmap=0:100000:65536", "gidmap=0:100000:65536" }, 1, "/a /b", NULL, NULL,
+		  false, 1, 100000 },
+		{ { "lowerdir=/a:/b", "uidmap=0:7:1,1:9:5", "gidmap=0:1:1", "ro" }, 1, "/a /b", NULL, NULL, false,
+		  2, 7 },
 		/* what only the kernel's own mount can say */
 		{ { "lowerdir=/a", "userxattr" }, 0 },
 		{ { "lowerdir=/a::/data" }, 0 },
@@ -30,6 +35,12 @@ static void overlay_options_become_a_runtime_overlay(void **state)
 		{ { "lowerdir=/a:" }, -1 },
 		{ { "lowerdir=/a", "lowerdir=/b" }, -1 },
 		{ { "lowerdir=/a", "upperdir=/u" }, -1 },
+		{ { "lowerdir=/a", "uidmap=0:1:1" }, -1 },
+		{ { "lowerdir=/a", "uidmap=0:1", "gidmap=0:1:1" }, -1 },
+		{ { "lowerdir=/a", "uidmap=0:1:1:1", "gidmap=0:1:1" }, -1 },
+		{ { "lowerdir=/a", "uidmap=0:1:1,0:5:1", "gidmap=0:1:1" }, -1 },
+		{ { "lowerdir=/a", "uidmap=", "gidmap=" }, -1 },
+		{ { "lowerdir=/a", "X-mount.subdir=b" }, -1 },
 		{ { "lowerdir=/a", "upperdir=u", "workdir=/w" }, -1 },
 	};
 
@@ -53,6 +64,9 @@ static void overlay_options_become_a_runtime_overlay(void **state)
 		assert_string_equal(buf_text(&joined), rows[i].lowers);
 		assert_true(str_eq(o.upper, rows[i].upper) && str_eq(o.work, rows[i].work));
 		assert_int_equal(o.is_volatile, rows[i].is_volatile);
+		assert_int_equal(o.n_uids, rows[i].n_uids);
+		if (o.n_uids)
+			assert_int_equal(o.uids[0].outside, rows[i].outside);
 	}
 }
 

@@ -134,12 +134,12 @@ nothing_left() {
 	nothing_left
 }
 
-@test "130 layers stack" {
+@test "300 layers stack" {
 	serve "$MADE/deep"
 	image pull "$REG/deep:t"
 	mount_image "$REG/deep:t"
-	[ "$(ls "$BATS_TEST_TMPDIR/merged" | wc -l)" = 131 ]
-	[ "$(cat "$BATS_TEST_TMPDIR/merged/last")" = 129 ]
+	[ "$(ls "$BATS_TEST_TMPDIR/merged" | wc -l)" = 301 ]
+	[ "$(cat "$BATS_TEST_TMPDIR/merged/last")" = 299 ]
 }
 
 @test "a second pull fetches one manifest and nothing else" {

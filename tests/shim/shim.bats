@@ -372,6 +372,30 @@ teardown() { shim_teardown; }
 	[ "$(wc -l </proc/self/mountinfo)" = "$before" ]
 }
 
+@test "layers of a container with a user namespace are idmapped: owners fit inside, nothing changes outside" {
+	map='[{"containerID": 0, "hostID": 100000, "size": 65536}]'
+	bundle c1 ".root.path = \"rootfs\" | .linux.uidMappings = $map | .linux.gidMappings = $map
+		| .linux.namespaces += [{type: \"user\"}]
+		| .mounts += [{destination: \"/volume\", type: \"overlay\", source: \"overlay\", uidMappings: $map, gidMappings: $map,
+			options: [\"lowerdir+=$T/l1\", \"lowerdir+=$T/rootfs\", \"X-mount.subdir=vol\", \"ro\", \"nosuid\", \"nodev\"]}]" -- \
+		sh -c 'busybox stat -c %u:%g /lower /seven /volume/inside; echo more >>/lower && echo x >/new && ! echo x >/volume/inside'
+	launch c1
+	mkdir -p "$T/l1/vol" "$T/u" "$T/w" "$T/c1/rootfs"
+	echo low >"$T/l1/lower"
+	echo seven >"$T/l1/seven"
+	echo vol >"$T/l1/vol/inside"
+	chown 7:8 "$T/l1/seven" "$T/l1/vol/inside"
+	chown 100000:100000 "$T/u"
+	before=$(wc -l </proc/self/mountinfo)
+	[ "$(run_one c1 log="$T/l" lower="$T/l1" lower="$T/rootfs" upper="$T/u" work="$T/w" idmap=100000:65536)" = 0 ] || {
+		cat "$T/l"; false; }
+	[ "$(content "$T/l" stdout | tr '\n' ' ')" = "0:0 7:8 7:8 " ]
+	[ "$(stat -c %u:%g "$T/u/lower" "$T/u/new" | tr '\n' ' ')" = "100000:100000 100000:100000 " ]
+	[ "$(stat -c %u:%g "$T/l1/lower" "$T/l1/seven" | tr '\n' ' ')" = "0:0 7:8 " ]
+	[ "$(cat "$T/l1/lower")" = low ]
+	[ "$(wc -l </proc/self/mountinfo)" = "$before" ]
+}
+
 @test "the shim ends when told to, and not before" {
 	bundle c1 -- sleep 1000
 	launch c1

@@ -3,7 +3,8 @@
  *
  *	shimctl launch BINARY STATE BUNDLE POD [EVENTS]     address pid
  *	shimctl find STATE                                   address pid
- *	shimctl create ADDR ID BUNDLE ROOT [log=PATH] [stdin] [tty] [upper=DIR work=DIR] [lower=DIR]…   pid
+ *	shimctl create ADDR ID BUNDLE ROOT [log=PATH] [stdin] [tty] [upper=DIR work=DIR] [lower=DIR]…
+ *	        [idmap=OUTSIDE:SIZE]                         pid
  *	shimctl start|wait|state|delete|pause|resume|reopen|close-stdin ADDR ID [EXEC]
  *	shimctl kill ADDR ID SIG [all]
  *	shimctl exec ADDR ID EXEC tty|no IN OUT ERR ARG…     with FIFOs ("" for none); then start
@@ -52,7 +53,9 @@ static int find(char **a, int n, struct err *err)
 static int create(char **a, int n, struct err *err)
 {
 	const char *lowers[16], *v;
-	struct shim_create what = { .id = a[1], .bundle = a[2], .runtime_root = a[3], .lowers = lowers };
+	struct ns_id_map map = { 0 };
+	struct shim_create what = { .id = a[1], .bundle = a[2], .runtime_root = a[3], .lowers = lowers,
+				    .uids = &map, .gids = &map };
 	pid_t pid;
 	int r;
 
@@ -65,6 +68,9 @@ static int create(char **a, int n, struct err *err)
 			what.work = v;
 		else if ((v = str_skip_prefix(a[i], "lower=")))
 			lowers[what.n_lowers++] = v;
+		else if ((v = str_skip_prefix(a[i], "idmap=")) &&
+			 sscanf(v, "%u:%u", &map.outside, &map.size) == 2)
+			what.n_uids = what.n_gids = 1;
 		else if (str_eq(a[i], "tty"))
 			what.terminal = true;
 		else if (str_eq(a[i], "stdin"))
