@@ -1,18 +1,21 @@
 /*
  * floor — the least that `run true` can cost.
  *
- * Makes the kernel objects that the default config.json asks for and nothing else: five
- * namespaces, one cgroup in each v1 hierarchy (or one in v2), the default mounts, masked and
- * read-only paths, pivot_root, execve, wait, and the removal of the cgroups. No parsing, no
- * checks, no state, no hooks. Every path is fixed; ROOTFS is the only argument.
+ * Makes the kernel objects that the default config.json asks for and nothing else: six
+ * namespaces, one cgroup in each v1 hierarchy (or one in v2) with its device rules (v1 only),
+ * the default mounts, masked and read-only paths, pivot_root, the seccomp filter, execve, wait,
+ * and the removal of the cgroups. No parsing, no checks, no state, no hooks. Every path is
+ * fixed; ROOTFS and a file with a compiled filter are the only arguments.
  *
- *	floor ROOTFS [cgroup]
+ *	floor ROOTFS [FILTER]
  *
  * What a runtime costs beyond this is its own.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -38,20 +41,37 @@ static void die(const char *what)
 			die(#x);   \
 	} while (0)
 
-static const char *const v1[] = { "cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids",
-				  "systemd", "unified" };
+static const char *hierarchies[] = { "cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids",
+				     "systemd", "unified" };
+static size_t n_hierarchies = sizeof(hierarchies) / sizeof(hierarchies[0]);
+
+static void device_rules(void)
+{
+	static const char *const rules[] = { "c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm",
+					     "c 1:9 rwm", "c 5:0 rwm", "c 5:2 rwm", "c 136:* rwm" };
+	int fd = open("/sys/fs/cgroup/devices/caisson-floor/devices.deny", O_WRONLY);
+
+	if (fd < 0)
+		return; /* cgroup v2 */
+	MUST(write(fd, "a *:* rwm", 9));
+	close(fd);
+	MUST(fd = open("/sys/fs/cgroup/devices/caisson-floor/devices.allow", O_WRONLY));
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+		MUST(write(fd, rules[i], strlen(rules[i])));
+	close(fd);
+}
 
 static void join_cgroups(void)
 {
 	char path[200];
 
-	for (size_t i = 0; i < sizeof(v1) / sizeof(v1[0]); i++) {
+	for (size_t i = 0; i < n_hierarchies; i++) {
 		int fd;
 
-		snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/caisson-floor", v1[i]);
+		snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/caisson-floor", hierarchies[i]);
 		if (mkdir(path, 0755) < 0 && errno != EEXIST)
 			continue;
-		if (strcmp(v1[i], "cpuset") == 0) {
+		if (strcmp(hierarchies[i], "cpuset") == 0) {
 			char value[256];
 			ssize_t n;
 
@@ -68,21 +88,55 @@ static void join_cgroups(void)
 				close(fd);
 			}
 		}
-		snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/caisson-floor/cgroup.procs", v1[i]);
+		snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/caisson-floor/cgroup.procs", hierarchies[i]);
 		fd = open(path, O_WRONLY);
 		if (fd < 0)
 			continue; /* no cgroup file system is mounted there */
 		MUST(write(fd, "0", 1));
 		close(fd);
 	}
+	device_rules();
+}
+
+static void cgroup_mounts(const char *root)
+{
+	char from[200], to[300];
+
+	if (n_hierarchies == 1) {
+		MUST(mount("cgroup", "sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NOEXEC | MS_NODEV | MS_RDONLY, NULL));
+		return;
+	}
+	MUST(mount("cgroup", "sys/fs/cgroup", "tmpfs", MS_NOSUID | MS_NOEXEC | MS_NODEV, "mode=755"));
+	for (size_t i = 0; i < n_hierarchies; i++) {
+		snprintf(from, sizeof(from), "/sys/fs/cgroup/%s/caisson-floor", hierarchies[i]);
+		snprintf(to, sizeof(to), "%s/sys/fs/cgroup/%s", root, hierarchies[i]);
+		if (access(from, F_OK) < 0)
+			continue;
+		MUST(mkdir(to, 0755));
+		MUST(mount(from, to, NULL, MS_BIND, NULL));
+		MUST(mount(NULL, to, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOEXEC | MS_NODEV, NULL));
+	}
+	MUST(mount(NULL, "sys/fs/cgroup", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOEXEC | MS_NODEV, "mode=755"));
+}
+
+static void attach(int fd)
+{
+	static struct sock_filter insns[4096];
+	struct sock_fprog program = { .filter = insns };
+	ssize_t n;
+
+	MUST(n = read(fd, insns, sizeof(insns)));
+	close(fd);
+	program.len = (unsigned short)((size_t)n / sizeof(insns[0]));
+	MUST(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
 }
 
 static void remove_cgroups(void)
 {
 	char path[200];
 
-	for (size_t i = 0; i < sizeof(v1) / sizeof(v1[0]); i++) {
-		snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/caisson-floor", v1[i]);
+	for (size_t i = 0; i < n_hierarchies; i++) {
+		snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/caisson-floor", hierarchies[i]);
 		rmdir(path);
 	}
 }
@@ -105,8 +159,10 @@ static void mounts(const char *root)
 		int minor;
 	} devices[] = { { "null", 3 }, { "zero", 5 }, { "full", 7 }, { "random", 8 }, { "urandom", 9 } };
 	static const char *const readonly[] = { "proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger" };
-	static const char *const masked[] = { "proc/kcore", "proc/keys", "proc/timer_list" };
-	static const char *const masked_dirs[] = { "proc/acpi", "proc/scsi", "sys/firmware" };
+	static const char *const masked[] = { "proc/interrupts", "proc/kcore", "proc/keys", "proc/latency_stats",
+						"proc/sched_debug", "proc/timer_list", "proc/timer_stats" };
+	static const char *const masked_dirs[] = { "proc/acpi", "proc/asound", "proc/scsi",
+						   "sys/devices/virtual/powercap", "sys/firmware" };
 
 	MUST(mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL));
 	MUST(mount(root, root, NULL, MS_BIND | MS_REC, NULL));
@@ -115,6 +171,7 @@ static void mounts(const char *root)
 		mkdir(rows[i].target, 0755);
 		MUST(mount(rows[i].type, rows[i].target, rows[i].type, rows[i].flags, rows[i].data));
 	}
+	cgroup_mounts(root);
 	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
 		char path[40];
 
@@ -143,28 +200,33 @@ int main(int argc, char **argv)
 		.flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC,
 		.exit_signal = SIGCHLD,
 	};
-	int cgroups = argc > 2, status;
-	int ready[2];
+	int status, filter = -1;
 	long pid;
 
 	if (argc < 2)
 		return 2;
-	MUST(pipe2(ready, O_CLOEXEC));
+	if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0) {
+		hierarchies[0] = ".";
+		n_hierarchies = 1;
+	}
+	if (argc > 2)
+		MUST(filter = open(argv[2], O_RDONLY | O_CLOEXEC));
 	pid = syscall(SYS_clone3, &args, sizeof(args));
 	if (pid < 0)
 		die("clone3");
 	if (pid == 0) {
 		static char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
 
-		if (cgroups)
-			join_cgroups();
+		join_cgroups();
+		MUST(unshare(CLONE_NEWCGROUP));
 		mounts(argv[1]);
 		MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+		if (filter >= 0)
+			attach(filter);
 		execve("/bin/true", (char *const[]){ "true", NULL }, env);
 		die("execve");
 	}
 	MUST(waitpid((pid_t)pid, &status, 0));
-	if (cgroups)
-		remove_cgroups();
+	remove_cgroups();
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
