@@ -43,6 +43,33 @@ struct config_images {
 	bool keep_blobs;       /* keep compressed layers after they are unpacked */
 	int64_t connect_timeout, stall_timeout; /* ns */
 	uint32_t parallel;     /* layers fetched at once in one pull */
+	char **hosts_dirs;     /* directories with <registry>/hosts.toml */
+	size_t n_hosts_dirs;
+};
+
+/* One place to ask for images: a mirror, or the registry itself. */
+struct config_registry_host {
+	char *url;             /* "https://host:port/path", "host:port" */
+	char **capabilities;   /* of "pull", "resolve"; none: both */
+	size_t n_capabilities;
+	char **ca;             /* PEM files, besides the system's authorities */
+	size_t n_ca;
+	char *client_cert, *client_key; /* PEM files; no key: it is in the first */
+	bool skip_verify;      /* any certificate */
+	bool override_path;    /* the path of the URL has its /v2 */
+	char **headers;        /* pairs of name and value, sent with every request */
+	size_t n_headers;
+	char **rewrite;        /* pairs of a repository's beginning and what replaces it */
+	size_t n_rewrite;
+	int64_t dial_timeout;  /* ns; 0: connect_timeout */
+};
+
+struct config_registry {
+	char *name;            /* as in image names: "docker.io"; "_default" for those not named */
+	struct config_registry_host *mirrors;
+	size_t n_mirrors;
+	struct config_registry_host server; /* the registry itself; url "": as its name says */
+	bool fallback;         /* ask it when no mirror had the image */
 };
 
 struct config_pods {
@@ -64,6 +91,8 @@ struct config {
 	struct config_images images;
 	struct config_pods pods;
 	struct config_streaming streaming;
+	struct config_registry *registries;
+	size_t n_registries;
 };
 
 /* `name` is what errors call the text. len 0: the defaults alone. */

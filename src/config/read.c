@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <yaml.h>
 
-enum { PATH_TEXT_MAX = 256, LIST_MAX = 1024 };
+enum { PATH_TEXT_MAX = 256, LIST_MAX = 1024, SECTIONS_MAX = 256, ARENA_MAX = 8 << 20 };
 
 struct reader {
 	const char *name;
@@ -165,6 +165,8 @@ static void set_defaults(const struct config_section *section, struct arena *a, 
 		const struct config_key *key = &section->keys[i];
 		const char *expected;
 
+		if (!key->def && key->kind != CONFIG_SECTION)
+			continue; /* zero, or no members */
 		if (key->kind == CONFIG_SECTION)
 			set_defaults(key->section, a, obj + key->offset);
 		else if (key->kind == CONFIG_STR_LIST || key->kind == CONFIG_PATH_LIST)
@@ -182,7 +184,8 @@ static void set_defaults(const struct config_section *section, struct arena *a, 
 static int read_section(const struct reader *r, const struct config_section *section, yaml_node_t *node,
 			const char *path, char *obj);
 
-static int read_scalar(const struct reader *r, const struct config_key *key, yaml_node_t *node, const char *path,
+static int read_scalar(const struct reader *r, const struct config_key *key, yaml_node_t *node,
+		       const char *path,
 		       void *at)
 {
 	const char *s = (const char *)node->data.scalar.value, *expected = "a string";
@@ -193,7 +196,8 @@ static int read_scalar(const struct reader *r, const struct config_key *key, yam
 	return 0;
 }
 
-static int read_list(const struct reader *r, const struct config_key *key, yaml_node_t *node, const char *path,
+static int read_list(const struct reader *r, const struct config_key *key, yaml_node_t *node,
+		     const char *path,
 		     char *obj)
 {
 	size_t n;
@@ -213,6 +217,82 @@ static int read_list(const struct reader *r, const struct config_key *key, yaml_
 			return e;
 	}
 	*(char ***)(obj + key->offset) = list;
+	*(size_t *)(obj + key->n_offset) = n;
+	return 0;
+}
+
+static int read_str_map(const struct reader *r, const struct config_key *key, yaml_node_t *node,
+			const char *path,
+			char *obj)
+{
+	size_t n;
+	char **list;
+
+	if (node->type != YAML_MAPPING_NODE)
+		return wrong_type(r, node, path, "a mapping");
+	n = (size_t)(node->data.mapping.pairs.top - node->data.mapping.pairs.start);
+	if (n > LIST_MAX)
+		return wrong(r, node, path, "too many entries");
+	list = arena_new(r->arena, 2 * n + 1, sizeof(char *));
+	for (size_t i = 0; i < n; i++) {
+		const yaml_node_pair_t *pair = &node->data.mapping.pairs.start[i];
+		int e = read_scalar(r, key, yaml_document_get_node(r->doc, pair->key), path, &list[2 * i]);
+
+		if (e == 0)
+			e = read_scalar(r, key, yaml_document_get_node(r->doc, pair->value), path,
+					&list[2 * i + 1]);
+		if (e < 0)
+			return e;
+	}
+	*(char ***)(obj + key->offset) = list;
+	*(size_t *)(obj + key->n_offset) = 2 * n;
+	return 0;
+}
+
+/* A sequence of sections, or a mapping from names to them. */
+static int read_sections(const struct reader *r, const struct config_key *key, yaml_node_t *node,
+			 const char *path,
+			 char *obj)
+{
+	bool named = key->kind == CONFIG_SECTION_MAP;
+	size_t n, size = key->section->size;
+	char *list;
+
+	if (node->type != (named ? YAML_MAPPING_NODE : YAML_SEQUENCE_NODE))
+		return wrong_type(r, node, path, named ? "a mapping" : "a list");
+	n = named ? (size_t)(node->data.mapping.pairs.top - node->data.mapping.pairs.start)
+		  : (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
+	if (n > SECTIONS_MAX)
+		return wrong(r, node, path, "too many entries");
+	list = arena_new(r->arena, n + 1, size);
+	for (size_t i = 0; i < n; i++) {
+		int index = named ? node->data.mapping.pairs.start[i].value
+				  : node->data.sequence.items.start[i];
+		yaml_node_t *item = yaml_document_get_node(r->doc, index), *name;
+		char sub[PATH_TEXT_MAX];
+		int e = 0;
+
+		/* aliases make small texts say much */
+		if (r->arena->used > ARENA_MAX)
+			return wrong(r, item, path, "more than fits");
+		set_defaults(key->section, r->arena, list + i * size);
+		if (named) {
+			name = yaml_document_get_node(r->doc, node->data.mapping.pairs.start[i].key);
+			e = read_scalar(r, key, name, path, list + i * size);
+			snprintf(sub, sizeof(sub), "%s.%.100s", path,
+				 e < 0 ? "" : *(char **)(list + i * size));
+			for (size_t j = 0; e == 0 && j < i; j++)
+				if (str_eq(*(char **)(list + i * size), *(char **)(list + j * size)))
+					e = wrong(r, name, sub, "given twice");
+		} else {
+			snprintf(sub, sizeof(sub), "%s[%zu]", path, i);
+		}
+		if (e == 0 && !is_null(item))
+			e = read_section(r, key->section, item, sub, list + i * size);
+		if (e < 0)
+			return e;
+	}
+	*(char **)(obj + key->offset) = list;
 	*(size_t *)(obj + key->n_offset) = n;
 	return 0;
 }
@@ -241,7 +321,8 @@ static int read_section(const struct reader *r, const struct config_section *sec
 
 		if (name->type != YAML_SCALAR_NODE)
 			return wrong_type(r, name, path, "a key");
-		snprintf(sub, sizeof(sub), "%s%s%.100s", path, *path ? "." : "", (char *)name->data.scalar.value);
+		snprintf(sub, sizeof(sub), "%s%s%.100s", path, *path ? "." : "",
+			 (char *)name->data.scalar.value);
 		key = find_key(section, (char *)name->data.scalar.value);
 		if (!key)
 			return wrong(r, name, sub, "no such key");
@@ -257,6 +338,13 @@ static int read_section(const struct reader *r, const struct config_section *sec
 		case CONFIG_STR_LIST:
 		case CONFIG_PATH_LIST:
 			e = read_list(r, key, value, sub, obj);
+			break;
+		case CONFIG_STR_MAP:
+			e = read_str_map(r, key, value, sub, obj);
+			break;
+		case CONFIG_SECTION_LIST:
+		case CONFIG_SECTION_MAP:
+			e = read_sections(r, key, value, sub, obj);
 			break;
 		default:
 			e = read_scalar(r, key, value, sub, obj + key->offset);

@@ -30,8 +30,32 @@ static const struct config_key images_keys[] = {
 	KEY(struct config_images, connect_timeout, DURATION, "10s"),
 	KEY(struct config_images, stall_timeout, DURATION, "30s"),
 	KEY(struct config_images, parallel, COUNT, "3"),
+	KEY_LIST(struct config_images, hosts_dirs, PATH_LIST, "/etc/caisson/certs.d /etc/containerd/certs.d"),
 };
 static const struct config_section images = SECTION(struct config_images, images_keys);
+
+static const struct config_key registry_host_keys[] = {
+	KEY(struct config_registry_host, url, STR, ""),
+	KEY_LIST(struct config_registry_host, capabilities, STR_LIST, ""),
+	KEY_LIST(struct config_registry_host, ca, PATH_LIST, ""),
+	KEY(struct config_registry_host, client_cert, PATH, ""),
+	KEY(struct config_registry_host, client_key, PATH, ""),
+	KEY(struct config_registry_host, skip_verify, BOOL, "false"),
+	KEY(struct config_registry_host, override_path, BOOL, "false"),
+	KEY_LIST(struct config_registry_host, headers, STR_MAP, NULL),
+	KEY_LIST(struct config_registry_host, rewrite, STR_MAP, NULL),
+	KEY(struct config_registry_host, dial_timeout, DURATION, NULL),
+};
+static const struct config_section registry_host = SECTION(struct config_registry_host, registry_host_keys);
+
+static const struct config_key registry_keys[] = {
+	{ .name = "mirrors", .kind = CONFIG_SECTION_LIST, .offset = offsetof(struct config_registry, mirrors),
+	  .n_offset = offsetof(struct config_registry, n_mirrors), .section = &registry_host },
+	{ .name = "server", .kind = CONFIG_SECTION, .offset = offsetof(struct config_registry, server),
+	  .section = &registry_host },
+	KEY(struct config_registry, fallback, BOOL, "true"),
+};
+static const struct config_section registry = SECTION(struct config_registry, registry_keys);
 
 static const struct config_key pods_keys[] = {
 	KEY(struct config_pods, cgroup_parent, PATH, "/caisson"),
@@ -52,15 +76,19 @@ static const struct config_key top_keys[] = {
 	KEY(struct config, root, PATH, "/var/lib/caisson"),
 	KEY(struct config, state, PATH, "/run/caisson"),
 	KEY(struct config, address, PATH, ""),
-	{ .name = "log_level", .kind = CONFIG_CHOICE, .offset = offsetof(struct config, log_level), .def = "info",
+	{ .name = "log_level", .kind = CONFIG_CHOICE, .offset = offsetof(struct config, log_level),
+	 .def = "info",
 	  .names = levels },
 	KEY(struct config, shim_binary, PATH, ""),
 	KEY(struct config, pause_binary, PATH, ""),
 	{ .name = "cni", .kind = CONFIG_SECTION, .offset = offsetof(struct config, cni), .section = &cni },
-	{ .name = "images", .kind = CONFIG_SECTION, .offset = offsetof(struct config, images), .section = &images },
+	{ .name = "images", .kind = CONFIG_SECTION, .offset = offsetof(struct config, images),
+	 .section = &images },
 	{ .name = "pods", .kind = CONFIG_SECTION, .offset = offsetof(struct config, pods), .section = &pods },
 	{ .name = "streaming", .kind = CONFIG_SECTION, .offset = offsetof(struct config, streaming),
 	  .section = &streaming },
+	{ .name = "registries", .kind = CONFIG_SECTION_MAP, .offset = offsetof(struct config, registries),
+	  .n_offset = offsetof(struct config, n_registries), .section = &registry },
 };
 
 const struct config_section config_schema = SECTION(struct config, top_keys);

@@ -15,7 +15,10 @@ enum config_kind {
 	CONFIG_CHOICE,   /* int: index in names */
 	CONFIG_STR_LIST, /* char ** and size_t */
 	CONFIG_PATH_LIST,
+	CONFIG_STR_MAP,  /* char ** of pairs and size_t, which counts both halves */
 	CONFIG_SECTION,  /* a struct in place */
+	CONFIG_SECTION_LIST, /* an array of structs and size_t */
+	CONFIG_SECTION_MAP,  /* likewise; a struct begins with char *, its key in the map */
 };
 
 struct config_section;
@@ -24,9 +27,9 @@ struct config_key {
 	const char *name;
 	enum config_kind kind;
 	size_t offset, n_offset;
-	const char *def;                      /* default, as YAML would say it; lists: separated by spaces */
+	const char *def;                      /* as YAML would say it; lists: separated by spaces; NULL: zero */
 	const char *const *names;             /* CHOICE, ends with NULL */
-	const struct config_section *section; /* SECTION */
+	const struct config_section *section; /* SECTION… */
 };
 
 struct config_section {

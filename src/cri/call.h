@@ -134,6 +134,7 @@ CRI_METHOD(pull_image);
 CRI_METHOD(remove_image);
 CRI_METHOD(image_fs_info);
 CRI_METHOD(import);
+CRI_METHOD(explain);
 
 /* info.c: JSON for verbose answers, in the arena. Under pod_lock. */
 const char *cri_pod_info(struct cri_call *c, const struct pod_sandbox *pod);

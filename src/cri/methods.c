@@ -72,6 +72,7 @@ static const struct cri_method image_methods[] = {
 static const struct cri_method own_image_methods[] = {
 	{ .name = "Import", .request = &caisson__v1__import_request__descriptor, .mode = CRI_WORKER, .fn = cri_import,
 	  .changes = true },
+	{ .name = "Explain", .request = &caisson__v1__explain_request__descriptor, .mode = CRI_WORKER, .fn = cri_explain },
 };
 
 const struct cri_service cri_services_table[CRI_SERVICES] = {

@@ -47,6 +47,8 @@
 #include "image/reference.h"
 #include "oci/image.h"
 
+struct config_registry; /* config/config.h */
+struct registry_step;   /* registry/registry.h */
 struct store;
 struct image_table;
 
@@ -67,6 +69,10 @@ struct image_settings {
 	int64_t stall_timeout;       /* ns with less than 1 B/s; 0: 30 s */
 	unsigned parallel;           /* layers at a time in one pull; 0: 3 */
 	struct image_limits limits;
+	const struct config_registry *registries; /* mirrors, by registry */
+	size_t n_registries;
+	const char *const *hosts_dirs; /* directories with <registry>/hosts.toml */
+	size_t n_hosts_dirs;
 };
 
 /* Settings are copied. Reads all images of the store; one that cannot be read is skipped
@@ -75,6 +81,9 @@ int image_table_new(struct store *store, const struct image_settings *settings, 
 		    struct buf *note, struct err *err);
 /* Cancels pulls that still run and waits for their threads. Callers have returned by then. */
 void image_table_free(struct image_table *t);
+
+/* What the settings say about registries, from now on: for a daemon that reads its configuration again. */
+void image_table_configure(struct image_table *t, const struct image_settings *settings);
 
 /* ---- images ---- */
 
@@ -166,6 +175,13 @@ void image_cancel_fire(struct image_cancel *c); /* any thread; does not wait */
  * repository's digest name are bound to the image. By digest: only the digest name.
  */
 int image_pull(struct image_table *t, const struct image_pull *p, char **ret_id, struct err *err);
+
+/*
+ * How image_pull would ask for a name: each host in its order with what became of it, and the
+ * settings' source. Asks for the manifest only and changes nothing. *ret is the heap's.
+ */
+int image_explain(struct image_table *t, const struct image_pull *p, struct registry_step **ret,
+		  size_t *ret_n, struct err *err);
 
 /* ---- import ---- */
 

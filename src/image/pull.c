@@ -143,17 +143,25 @@ static int install_resolved(struct pull *p, struct content *c, const struct reso
 	return r;
 }
 
+static int open_session(struct image_table *t, const struct reference *ref, const struct image_auth *auth,
+			const atomic_bool *stop, struct registry_session **ret, struct err *err)
+{
+	struct registry_credentials credentials = { 0 };
+
+	if (auth)
+		credentials = (struct registry_credentials){ auth->username, auth->password, auth->auth,
+							     auth->identity_token, auth->registry_token };
+	return registry_session_new(t->registry, ref->host, ref->repository, &credentials, stop, ret, err);
+}
+
 static int run(struct pull *p, struct err *err)
 {
-	const struct registry_credentials credentials = { p->auth.username, p->auth.password, p->auth.auth,
-							  p->auth.identity_token, p->auth.registry_token };
 	struct registry_content c = { { get_manifest, open_blob, close_blob }, NULL };
 	const char *digest = *p->ref.digest ? p->ref.digest : NULL;
 	struct resolved res;
 	int r;
 
-	r = registry_session_new(p->table->registry, p->ref.host, p->ref.repository, &credentials, &p->stop,
-				 &c.session, err);
+	r = open_session(p->table, &p->ref, &p->auth, &p->stop, &c.session, err);
 	if (r < 0)
 		return r;
 	r = resolved_fill(&res, p->table, &c.content, digest ? digest : p->ref.tag, digest, err);
@@ -341,4 +349,21 @@ int image_pull(struct image_table *t, const struct image_pull *req, char **ret_i
 		cancel_watch(req->cancel, NULL);
 	}
 	return r < 0 ? err_wrap(err, r, "pull %.300s", req->name ? req->name : "") : 0;
+}
+
+int image_explain(struct image_table *t, const struct image_pull *req, struct registry_step **ret,
+		  size_t *ret_n,
+		  struct err *err)
+{
+	struct registry_session *session;
+	struct reference ref;
+	int r = reference_parse(req->name, &ref, err);
+
+	if (r == 0)
+		r = open_session(t, &ref, req->auth, req->cancel ? &req->cancel->fired : NULL, &session, err);
+	if (r == 0) {
+		r = registry_explain(session, *ref.digest ? ref.digest : ref.tag, ret, ret_n, err);
+		registry_session_free(session);
+	}
+	return r < 0 ? err_wrap(err, r, "explain %.300s", req->name ? req->name : "") : 0;
 }

@@ -29,6 +29,28 @@ static void take_limits(struct image_limits *to, const struct image_limits *from
 		to->layers = from->layers;
 }
 
+static struct registry_settings registry_settings_of(const struct image_settings *s)
+{
+	return (struct registry_settings){
+		.insecure = s->insecure,
+		.n_insecure = s->n_insecure,
+		.ca_file = s->ca_file,
+		.connect_timeout = s->connect_timeout,
+		.stall_timeout = s->stall_timeout,
+		.registries = s->registries,
+		.n_registries = s->n_registries,
+		.hosts_dirs = s->hosts_dirs,
+		.n_hosts_dirs = s->n_hosts_dirs,
+	};
+}
+
+void image_table_configure(struct image_table *t, const struct image_settings *settings)
+{
+	struct registry_settings rs = registry_settings_of(settings);
+
+	registry_configure(t->registry, &rs);
+}
+
 int image_table_new(struct store *store, const struct image_settings *settings, struct image_table **ret,
 		    struct buf *note, struct err *err)
 {
@@ -64,8 +86,7 @@ int image_table_new(struct store *store, const struct image_settings *settings, 
 		}
 		t->pinned[t->n_pinned++] = mem_strdup(reference_format(&ref, canonical));
 	}
-	rs = (struct registry_settings){ settings->insecure, settings->n_insecure, settings->ca_file,
-					 settings->connect_timeout, settings->stall_timeout };
+	rs = registry_settings_of(settings);
 	r = registry_new(&rs, &t->registry, err);
 	if (r == 0)
 		r = image_table_reload(t, note, err);

@@ -44,48 +44,49 @@ static void parameter(struct buf *out, const char *name, const char *value)
 			buf_printf(out, "%%%02X", *p);
 }
 
-static int fetch_token(struct registry_session *s, const struct challenge *c, char **ret, struct err *err)
+static int fetch_token(struct endpoint *e, const struct challenge *c, char **ret, struct err *err)
 {
 	CLEANUP(buf_done) struct buf query = BUF_INIT(TOKEN_MAX), body = BUF_INIT(TOKEN_MAX);
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
-	autofree char *scope = mem_printf("repository:%s:pull", s->repository), *url = NULL, *authorization =
+	autofree char *scope = mem_printf("repository:%s:pull", e->repository), *url = NULL, *authorization =
 		NULL;
 	struct transfer_request req;
 	const struct transfer_answer *answer;
 	struct token_answer token;
 	struct transfer *t = NULL;
-	bool has_secret = *s->identity_token || *s->username;
+	bool has_secret = *e->identity_token || *e->username;
 	char words[300];
 	int code, r;
 
 	if (!str_skip_prefix(c->realm, "https://") && !str_skip_prefix(c->realm, "http://"))
 		return err_set(err, ERR_INVALID, "its token server \"%.200s\" is no web address", c->realm);
-	if (has_secret && !str_skip_prefix(c->realm, "https://") && s->schemes[s->scheme] == SCHEME_HTTPS)
+	if (has_secret && !str_skip_prefix(c->realm, "https://") &&
+	    e->host->schemes[e->scheme] == SCHEME_HTTPS)
 		return err_set(err, ERR_DENIED,
 			       "its token server %.200s would get the credentials in the clear", c->realm);
-	if (*s->identity_token) {
+	if (*e->identity_token) {
 		parameter(&query, "grant_type", "refresh_token");
 		parameter(&query, "client_id", "caisson");
-		parameter(&query, "refresh_token", s->identity_token);
+		parameter(&query, "refresh_token", e->identity_token);
 	}
 	parameter(&query, "service", c->service);
 	parameter(&query, "scope", scope);
-	if (*s->identity_token)
+	if (*e->identity_token)
 		url = mem_strdup(c->realm);
 	else
 		url = mem_printf("%s%s%s", c->realm, strchr(c->realm, '?') ? "&" : "?", buf_text(&query));
-	session_request(s, url, &req);
-	if (*s->identity_token)
+	endpoint_request_init(e, url, &req);
+	if (*e->identity_token)
 		req.form = buf_text(&query);
-	else if (*s->username)
-		req.authorization = authorization = basic(s->username, s->password);
+	else if (*e->username)
+		req.authorization = authorization = basic(e->username, e->password);
 	r = transfer_start(&req, &t, &answer, &code, err);
 	if (r < 0)
 		return err_wrap(err, r, "token server %.200s", c->realm);
 	if (answer->status != 200) {
 		bool denied = answer->status == 401 || answer->status == 403;
 
-		session_server_words(t, words, sizeof(words));
+		endpoint_server_words(t, words, sizeof(words));
 		r = err_set(err, denied ? ERR_DENIED : ERR_UNAVAILABLE,
 			    "token server %.200s: status %ld%s%s%s", c->realm, answer->status,
 			    *words ? ": " : "", words, has_secret ? "" : " (no credentials were given)");
@@ -107,7 +108,7 @@ static int fetch_token(struct registry_session *s, const struct challenge *c, ch
 	return 0;
 }
 
-int session_authenticate(struct registry_session *s, const struct transfer_answer *answer,
+int endpoint_authenticate(struct endpoint *e, const struct transfer_answer *answer,
 			 unsigned generation,
 			 struct err *err)
 {
@@ -124,23 +125,23 @@ int session_authenticate(struct registry_session *s, const struct transfer_answe
 	}
 	if (!chosen)
 		return err_set(err, ERR_DENIED, "asks for authentication in no known way");
-	pthread_mutex_lock(&s->mutex);
-	if (s->generation == generation) {
-		if (*s->registry_token && s->generation > 0)
+	pthread_mutex_lock(&e->session->mutex);
+	if (e->generation == generation) {
+		if (*e->registry_token && e->generation > 0)
 			r = err_set(err, ERR_DENIED, "refused the registry token");
 		else if (chosen->scheme == CHALLENGE_BEARER)
-			r = fetch_token(s, chosen, &fresh, err);
-		else if (*s->username)
-			fresh = basic(s->username, s->password);
+			r = fetch_token(e, chosen, &fresh, err);
+		else if (*e->username)
+			fresh = basic(e->username, e->password);
 		else
 			r = err_set(err, ERR_DENIED,
 				    "asks for a user name and password, and none were given");
 		if (r == 0) {
-			free(s->authorization);
-			s->authorization = fresh;
-			s->generation++;
+			free(e->authorization);
+			e->authorization = fresh;
+			e->generation++;
 		}
 	}
-	pthread_mutex_unlock(&s->mutex);
+	pthread_mutex_unlock(&e->session->mutex);
 	return r;
 }

@@ -17,11 +17,16 @@
  * block: on the network, and in back-off after 429 and 5xx (at most half a minute in all).
  * The cancel flag of the session is looked at four times a second.
  *
- * Transport. HTTPS with the system's certificates, or those of `ca_file`. A registry on
- * loopback (localhost, 127.0.0.0/8, ::1) is spoken to by plain HTTP, and by HTTPS if it does
- * not answer so. A registry in `insecure` may have any certificate, or speak plain HTTP.
- * "docker.io" is reached at registry-1.docker.io. Proxies come from the environment, except
- * for loopback.
+ * Hosts. A registry may have mirrors and settings of its own (registry/hosts.h); they are read
+ * anew for each session. Each request goes to the first host that can do it and to the next
+ * when that fails, the registry itself last; a host that could not be reached is asked last
+ * from then on. What a mirror is asked for carries `?ns=<registry>`.
+ *
+ * Transport. Where nothing else is set: HTTPS with the system's certificates, or those of
+ * `ca_file`. A registry on loopback (localhost, 127.0.0.0/8, ::1) is spoken to by plain HTTP,
+ * and by HTTPS if it does not answer so. A registry in `insecure` may have any certificate, or
+ * speak plain HTTP. "docker.io" is reached at registry-1.docker.io. Proxies come from the
+ * environment, except for loopback.
  *
  * Credentials go to the registry itself and to the token server that it names, and nowhere
  * else: a redirect to another host carries none. They are not sent in the clear where the
@@ -31,9 +36,10 @@
  * bounded, manifests by the buffer's bound; a blob is as long as it is and its reader
  * counts. Nothing is believed by this room; digests are the caller's to check.
  *
- * Errors begin with the registry: `registry-1.docker.io: manifest latest: …`, and give what
- * the server said. UNAVAILABLE: cannot be reached, broke off, stalled (below 1 B/s for
- * `stall_timeout`); DENIED: 401 and 403; NOT_FOUND: 404; LIMIT: an answer that is too
+ * Errors begin with the host: `registry-1.docker.io: manifest latest: …`, and give what the
+ * server said. Where there are several hosts they begin with the registry and tell of each in
+ * its order; the kind is that of the last. UNAVAILABLE: cannot be reached, broke off, stalled
+ * (below 1 B/s for `stall_timeout`); DENIED: 401 and 403; NOT_FOUND: 404; LIMIT: an answer that is too
  * large; CANCELLED.
  */
 #pragma once
@@ -42,6 +48,7 @@
 
 #include <stdatomic.h>
 
+struct config_registry; /* config/config.h */
 struct registry;
 struct registry_session;
 struct registry_blob;
@@ -52,10 +59,16 @@ struct registry_settings {
 	const char *ca_file;         /* PEM; NULL: the system's */
 	int64_t connect_timeout;     /* ns; 0: 10 s */
 	int64_t stall_timeout;       /* ns; 0: 30 s */
+	const struct config_registry *registries; /* mirrors and settings of hosts, by registry */
+	size_t n_registries;
+	const char *const *hosts_dirs; /* with <registry>/hosts.toml: registry/hosts.h */
+	size_t n_hosts_dirs;
 };
 
 /* Settings are copied. */
 int registry_new(const struct registry_settings *settings, struct registry **ret, struct err *err);
+/* New settings: sessions that are open keep theirs. Any thread. */
+void registry_configure(struct registry *reg, const struct registry_settings *settings);
 /* After all its sessions. NULL is fine. */
 void registry_free(struct registry *reg);
 
@@ -67,7 +80,11 @@ struct registry_credentials {
 	const char *registry_token; /* sent as Bearer token as it is */
 };
 
-/* Does no I/O. credentials may be NULL and are copied; cancel may be NULL and is borrowed. */
+/*
+ * Chooses the hosts to ask (registry/hosts.h), which reads their files: INVALID when one is
+ * wrong. credentials are for the registry itself, not for its mirrors; they may be NULL and
+ * are copied; cancel may be NULL and is borrowed.
+ */
 int registry_session_new(struct registry *reg, const char *host, const char *repository,
 			 const struct registry_credentials *credentials, const atomic_bool *cancel,
 			 struct registry_session **ret, struct err *err);
@@ -85,3 +102,32 @@ int registry_blob_open(struct registry_session *s, const char *digest, struct re
 /* Bytes, 0 at the end, negative. A body shorter than its Content-Length is UNAVAILABLE. */
 ssize_t registry_blob_read(struct registry_blob *b, void *buf, size_t len, struct err *err);
 void registry_blob_close(struct registry_blob *b);
+
+/* ---- explanation ---- */
+
+enum registry_outcome {
+	REGISTRY_HAS,         /* it answered with the manifest */
+	REGISTRY_FAILED,      /* err says why */
+	REGISTRY_NOT_ALLOWED, /* its capabilities do not include this */
+	REGISTRY_NOT_NEEDED,  /* one before it has it */
+};
+
+/* What became of one host, in the order of asking. */
+struct registry_step {
+	enum registry_outcome outcome;
+	char address[300];      /* "https://mirror.example:5000/v2" */
+	char repository[256];   /* as asked for there */
+	char source[300];       /* where the settings of the host come from */
+	char credentials[300];  /* where its credentials come from; "": none */
+	char capabilities[32];
+	char type[REGISTRY_TYPE_MAX]; /* of the manifest, with HAS */
+	bool mirror;
+	int64_t duration;       /* ns */
+	struct err err;
+};
+
+/* Asks the hosts of a fresh session for the manifest as a pull would, and tells of each.
+ * *ret is the heap's. Fails only when it is cancelled. */
+int registry_explain(struct registry_session *s, const char *reference, struct registry_step **ret,
+		     size_t *ret_n,
+		     struct err *err);

@@ -1,46 +1,75 @@
-/* What session.c and auth.c share: one pull's view of one repository. */
+/*
+ * What session.c, endpoint.c and auth.c share: one pull's view of one repository, at each of
+ * the hosts that may have it.
+ */
 #pragma once
 
+#include "registry/hosts.h"
 #include "registry/transfer.h"
 
 #include <pthread.h>
 
 struct registry {
-	char **insecure;
-	size_t n_insecure;
-	char *ca_file;
-	int64_t connect_timeout, stall_timeout;
+	pthread_mutex_t mutex;
+	struct policy *policy; /* under the mutex */
 };
 
-enum scheme { SCHEME_HTTPS, SCHEME_HTTP };
+/* One host as this session knows it. */
+struct endpoint {
+	struct registry_session *session;
+	const struct host *host;
+	const char *repository;  /* as this host has it */
+	const char *query;       /* "?ns=docker.io" for a mirror, so that one mirror can serve many; or "" */
+	const char *username, *password, *identity_token, *registry_token; /* "" where absent */
+	const char *credentials; /* where they come from, for errors: "the request"; "" without */
+	/* under the session's mutex */
+	size_t scheme;           /* the one that answered, or the first */
+	bool scheme_known;
+	bool down;               /* could not be reached or broke off: others first */
+	char *authorization;     /* header value, or NULL */
+	unsigned generation;     /* counts its changes */
+};
 
 struct registry_session {
 	struct registry *reg;
-	char *host;       /* as connected to: registry-1.docker.io */
-	char *repository;
-	char *username, *password, *identity_token, *registry_token; /* "" where absent */
+	struct policy *policy;
+	struct arena arena;
+	const char *registry;    /* as in image names */
+	const char *repository;
 	const atomic_bool *cancel;
-	enum scheme schemes[2]; /* in the order of trying */
-	size_t n_schemes;
+	struct endpoint *endpoints;
+	size_t n_endpoints;
 	pthread_mutex_t mutex;
-	/* under the mutex */
-	size_t scheme;          /* the one that answered, or the first */
-	bool scheme_known;
-	char *authorization;    /* header value, or NULL */
-	unsigned generation;    /* counts its changes */
 };
 
-/* Fills what a request to this URL needs besides its own parts. */
-void session_request(const struct registry_session *s, const char *url, struct transfer_request *req);
+/* ---- endpoint.c: requests to one host ---- */
+
+struct endpoint_request {
+	const char *path;        /* what is behind <repository>/ */
+	const char *accept;      /* header value, or NULL */
+};
 
 /*
- * auth.c: answers a 401. `generation` is that of the authorization which was refused: when
- * another thread has brought a newer one meanwhile there is nothing to do. DENIED when
- * nothing more can be tried.
+ * Asks with whatever scheme, authorization, redirects and patience it takes: 0 and a transfer
+ * that has been answered with 200, or what the host had against it.
  */
-int session_authenticate(struct registry_session *s, const struct transfer_answer *answer,
-			 unsigned generation,
-			 struct err *err);
+int endpoint_get(struct endpoint *e, const struct endpoint_request *request, struct transfer **ret,
+		 const struct transfer_answer **ret_answer, struct err *err);
+/* "https://mirror.example:5000/v2": what is asked, with the scheme as it is known now. */
+void endpoint_address(struct endpoint *e, char *out, size_t size);
+
+/* ---- auth.c ---- */
+
+/* Fills what a request to this URL needs besides its own parts. */
+void endpoint_request_init(const struct endpoint *e, const char *url, struct transfer_request *req);
+
+/*
+ * Answers a 401. `generation` is that of the authorization which was refused: when another
+ * thread has brought a newer one meanwhile there is nothing to do. DENIED when nothing more
+ * can be tried.
+ */
+int endpoint_authenticate(struct endpoint *e, const struct transfer_answer *answer, unsigned generation,
+			  struct err *err);
 
 /* What the server says in the body of an error, in one line: "denied: requested access …". */
-void session_server_words(struct transfer *t, char *out, size_t size);
+void endpoint_server_words(struct transfer *t, char *out, size_t size);

@@ -121,8 +121,17 @@ static void set_options(struct transfer *t, const struct transfer_request *req)
 		curl.easy_setopt(c, CURLOPT_COPYPOSTFIELDS, req->form);
 	if (req->direct)
 		curl.easy_setopt(c, CURLOPT_PROXY, "");
-	if (req->ca_file)
+	if (req->ca) {
+		struct curl_blob pem = { (void *)req->ca, strlen(req->ca), CURL_BLOB_COPY };
+
+		curl.easy_setopt(c, CURLOPT_CAINFO_BLOB, &pem);
+	} else if (req->ca_file) {
 		curl.easy_setopt(c, CURLOPT_CAINFO, req->ca_file);
+	}
+	if (req->client_cert) {
+		curl.easy_setopt(c, CURLOPT_SSLCERT, req->client_cert);
+		curl.easy_setopt(c, CURLOPT_SSLKEY, req->client_key);
+	}
 	curl.easy_setopt(c, CURLOPT_SSL_VERIFYPEER, req->verify ? 1L : 0L);
 	curl.easy_setopt(c, CURLOPT_SSL_VERIFYHOST, req->verify ? 2L : 0L);
 }
@@ -173,15 +182,11 @@ static int wait_more(struct transfer *t, struct err *err)
 	return step(t, err);
 }
 
-static int header(struct transfer *t, const char *name, const char *value)
+static int header_line(struct transfer *t, const char *line)
 {
-	autofree char *line = NULL;
 	struct curl_slist *more;
 
-	if (!value)
-		return 0;
-	line = mem_printf("%s: %s", name, value);
-	/* credentials from outside must not smuggle a header */
+	/* what comes from outside must not smuggle a header */
 	if (strpbrk(line, "\r\n"))
 		return -EINVAL;
 	more = curl.slist_append(t->headers, line);
@@ -189,6 +194,24 @@ static int header(struct transfer *t, const char *name, const char *value)
 		return -ENOMEM;
 	t->headers = more;
 	return 0;
+}
+
+static int header(struct transfer *t, const char *name, const char *value)
+{
+	autofree char *line = value ? mem_printf("%s: %s", name, value) : NULL;
+
+	return line ? header_line(t, line) : 0;
+}
+
+static int set_headers(struct transfer *t, const struct transfer_request *req)
+{
+	int r = header(t, "Authorization", req->authorization);
+
+	if (r == 0)
+		r = header(t, "Accept", req->accept);
+	for (size_t i = 0; r == 0 && i < req->n_headers; i++)
+		r = header_line(t, req->headers[i]);
+	return r;
 }
 
 int transfer_start(const struct transfer_request *req, struct transfer **ret,
@@ -213,9 +236,9 @@ int transfer_start(const struct transfer_request *req, struct transfer **ret,
 		transfer_free(t);
 		return err_sys(err, ENOMEM, "curl");
 	}
-	if (header(t, "Authorization", req->authorization) < 0 || header(t, "Accept", req->accept) < 0) {
+	if (set_headers(t, req) < 0) {
 		transfer_free(t);
-		return err_set(err, ERR_INVALID, "credentials hold a line break");
+		return err_set(err, ERR_INVALID, "credentials or headers hold a line break");
 	}
 	set_options(t, req);
 	curl.multi_add_handle(t->multi, t->easy);

@@ -18,7 +18,11 @@ struct transfer_request {
 	const char *form;          /* body of a POST, or NULL for GET */
 	bool verify;               /* the server's certificate */
 	bool direct;               /* no proxy */
-	const char *ca_file;
+	const char *ca;            /* PEM, besides the system's authorities; NULL */
+	const char *ca_file;       /* in their place, where ca is not; NULL */
+	const char *client_cert, *client_key; /* PEM files; NULL */
+	char *const *headers;      /* "Name: value" */
+	size_t n_headers;
 	int64_t connect_timeout, stall_timeout;
 	const atomic_bool *cancel;
 };

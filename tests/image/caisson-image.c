@@ -3,12 +3,15 @@
  *
  *	caisson-image ROOT pull REF | import DIR|FILE [NAME] | list | inspect REF | rm REF |
  *	              lowers REF | usage | tag REF NEW | pulls REF REF… (at the same time) |
- *	              cancel MILLISECONDS REF | churn REF (pull and remove against each other)
+ *	              cancel MILLISECONDS REF | churn REF (pull and remove against each other) |
+ *	              explain REF
  *
  * Environment: INSECURE, CA_FILE, STALL (seconds), AUTH (user:password), PARALLEL,
- * LAYER_BYTES, KEEP_BLOBS. Prints what the tests look at, one thing a line.
+ * LAYER_BYTES, KEEP_BLOBS, HOSTS_DIR, CONFIG (YAML, of which `registries` counts). Prints what the tests look at, one thing a line.
  */
+#include "config/config.h"
 #include "image/image.h"
+#include "registry/registry.h"
 #include "store/store.h"
 
 #include <inttypes.h>
@@ -127,6 +130,20 @@ static int churn(char **args, struct err *err)
 	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
 		pthread_join(threads[i], NULL);
 	return 0;
+}
+
+/* explain REF: a line for each host: address, source, outcome, what it said */
+static int explain(char **args, struct err *err)
+{
+	static const char *const outcomes[] = { "has", "failed", "not-allowed", "not-needed" };
+	autofree struct registry_step *steps = NULL;
+	size_t n = 0;
+	int r = image_explain(table, &(struct image_pull){ .name = args[0] }, &steps, &n, err);
+
+	for (size_t i = 0; i < n; i++)
+		printf("%s|%s|%s|%s\n", steps[i].address, steps[i].source, outcomes[steps[i].outcome],
+		       steps[i].outcome == REGISTRY_HAS ? steps[i].type : steps[i].err.text);
+	return r;
 }
 
 static int import(char **args, struct err *err)
@@ -252,7 +269,7 @@ static const struct {
 	{ "rm", 1, rm },
 	{ "tag", 2, tag },     { "usage", 0, usage },       { "pulls", 1, pulls },
 	      { "cancel", 2, cancel },
-	{ "churn", 1, churn },
+	{ "churn", 1, churn }, { "explain", 1, explain },
 };
 
 static int64_t number(const char *name)
@@ -272,8 +289,22 @@ static int run(char **argv, int argc, struct err *err)
 					   .parallel = (unsigned)number("PARALLEL"),
 					   .limits = { .layer_bytes = (uint64_t)number("LAYER_BYTES") } };
 	struct store_options options = { .keep_blobs = getenv("KEEP_BLOBS") };
+	const char *hosts_dir = getenv("HOSTS_DIR");
+	CLEANUP(buf_done) struct buf text = BUF_INIT(CONFIG_MAX);
+	CLEANUP(arena_done) struct arena arena = ARENA_INIT;
+	struct config config;
 	int r;
 
+	settings.hosts_dirs = &hosts_dir;
+	settings.n_hosts_dirs = hosts_dir != NULL;
+	if (getenv("CONFIG")) {
+		buf_puts(&text, getenv("CONFIG"));
+		r = config_read("CONFIG", text.data, text.len, &arena, &config, err);
+		if (r < 0)
+			return r;
+		settings.registries = config.registries;
+		settings.n_registries = config.n_registries;
+	}
 	r = store_open(argv[1], &options, &store, &note, err);
 	if (r == 0)
 		r = image_table_new(store, &settings, &table, &note, err);

@@ -1,6 +1,8 @@
 # The image room by itself: what is pulled and unpacked, held against umoci; what registries
 # do wrong; what is left when something fails. One private root a test, loopback only.
 
+load serve
+
 setup_file() {
 	export HERE=$BATS_TEST_DIRNAME TOP=$BATS_TEST_DIRNAME/../..
 	export CAISSON_IMAGE=${CAISSON_BUILD:-$TOP/build}/tests/caisson-image
@@ -15,25 +17,8 @@ setup() {
 }
 
 teardown() {
-	local pid
 	mountpoint -q "$BATS_TEST_TMPDIR/merged" && umount "$BATS_TEST_TMPDIR/merged"
-	for pid in $(cat "$BATS_TEST_TMPDIR"/pid.* 2>/dev/null); do kill "$pid" 2>/dev/null || true; done
-}
-
-image() { "$CAISSON_IMAGE" "$ROOT" "$@"; }
-
-# serve LAYOUT options…: sets PORT and REG
-serve() {
-	local out=$BATS_TEST_TMPDIR/port.$RANDOM
-	"$HERE/registry.py" "$1" "$LOG" "${@:2}" >"$out" 2>&1 3>&- &
-	echo $! >"$out.pid"
-	mv "$out.pid" "$BATS_TEST_TMPDIR/pid.$!"
-	for _ in $(seq 400); do
-		PORT=$(cat "$out")
-		[ -n "$PORT" ] && break
-		sleep 0.05
-	done
-	REG=127.0.0.1:$PORT
+	serve_end
 }
 
 # The root that a container of REF would have, at $BATS_TEST_TMPDIR/merged. The lowers go one

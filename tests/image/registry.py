@@ -4,12 +4,15 @@ down what it was asked.
 
     registry.py LAYOUT LOG [--port N] [--tls CERT KEY] [--basic USER:PASS] [--token USER:PASS]
                 [--busy N] [--redirect] [--hold SECONDS] [--truncate BYTES] [--type MEDIATYPE]
+                [--client-ca PEM] [--header NAME] [--missing]
 
 Prints its port first. LOG gets a line for each request: path, authorization or "-".
 --token: Bearer tokens by /token, which wants Basic when USER:PASS is not ":".  --busy: the
 first N requests are answered 503 with Retry-After 0.  --redirect: blobs are elsewhere, on
 127.0.0.2 with another port, which writes "other" before its lines.  --hold: a blob's second
-half comes later.  --truncate: blobs end, and say so, after so many bytes.
+half comes later.  --truncate: blobs end, and say so, after so many bytes.  --client-ca: only
+who has a certificate of that authority is let in.  --header: its value ends each line of LOG.
+--missing: nothing is there, and "missing" begins each line.
 """
 import argparse
 import base64
@@ -33,6 +36,9 @@ p.add_argument("--redirect", action="store_true")
 p.add_argument("--hold", type=float, default=0)
 p.add_argument("--truncate", type=int)
 p.add_argument("--type")
+p.add_argument("--client-ca")
+p.add_argument("--header")
+p.add_argument("--missing", action="store_true")
 args = p.parse_args()
 index = json.load(open(f"{args.layout}/index.json"))
 top = index["manifests"][0]
@@ -74,7 +80,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         global busy
         elsewhere = self.server is other
         auth = self.headers.get("Authorization", "-")
-        print(("other " if elsewhere else "") + self.path, auth, file=log)
+        print(("other " if elsewhere else "missing " if args.missing else "") + self.path, auth, *([self.headers.get(args.header)] if args.header else []),
+              file=log)
         path = self.path.split("?")[0]
         if path == "/token":
             if args.token != ":" and auth != basic(args.token):
@@ -93,7 +100,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         what, name = path.split("/")[-2:]
         digest = name if name.startswith("sha256:") else top["digest"]
         file = f"{args.layout}/blobs/sha256/{digest[7:]}"
-        if what not in ("manifests", "blobs") or not os.path.exists(file):
+        if what not in ("manifests", "blobs") or args.missing or not os.path.exists(file):
             return self.answer(404, b'{"errors":[{"code":"NOT_THERE","message":"no such thing"}]}', "application/json")
         with open(file, "rb") as f:
             body = f.read()
@@ -118,6 +125,9 @@ server = Server(("127.0.0.1", args.port), Handler)
 if args.tls:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*args.tls)
+    if args.client_ca:
+        context.load_verify_locations(args.client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
     server.socket = context.wrap_socket(server.socket, server_side=True)
 if args.redirect:
     other = Server(("127.0.0.2", 0), Handler)

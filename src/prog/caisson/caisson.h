@@ -35,6 +35,7 @@ int print_out(struct buf *out);
 int cmd_images(struct client *c, int argc, char **argv, struct err *err);
 int cmd_pull(struct client *c, int argc, char **argv, struct err *err);
 int cmd_import(struct client *c, int argc, char **argv, struct err *err);
+int cmd_image(struct client *c, int argc, char **argv, struct err *err);
 int cmd_rmi(struct client *c, int argc, char **argv, struct err *err);
 
 /* pods.c */

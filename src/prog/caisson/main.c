@@ -26,6 +26,8 @@ static const struct command {
 	{ "images", "", "list images", cmd_images },
 	{ "pull", "[-u USER:PASSWORD] IMAGE", "pull an image", cmd_pull },
 	{ "import", "LAYOUT [NAME]", "bring an image from an OCI layout", cmd_import },
+	{ "image", "explain IMAGE", "which registries and mirrors are asked for an image, and what they say",
+	  cmd_image },
 	{ "rmi", "IMAGE…", "remove images", cmd_rmi },
 	{ "info", "", "the daemon's conditions", cmd_info },
 	{ "version", "", "versions of this program and the daemon", cmd_version },

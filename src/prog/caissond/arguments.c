@@ -26,7 +26,7 @@ static const char usage[] =
 	"  -h, --help\n"
 	"\n"
 	"SIGTERM ends the daemon; pods run on, and the next daemon finds them again.\n"
-	"SIGHUP reads the log level from the configuration again.\n";
+	"SIGHUP reads the log level and the registries from the configuration again.\n";
 
 struct arguments {
 	const char *config, *root, *state, *address, *level;
@@ -144,6 +144,7 @@ int daemon_configure(struct daemon *d, int argc, char **argv, struct err *err)
 void daemon_reconfigure(struct daemon *d)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	struct image_settings settings;
 	struct err err = ERR_INIT;
 	struct config config;
 
@@ -152,5 +153,8 @@ void daemon_reconfigure(struct daemon *d)
 		return;
 	}
 	log_setup("caissond", (enum log_level)config.log_level);
-	log_info("reload: the log level is read again; other settings need a restart (pods run on)");
+	settings = daemon_image_settings(&config);
+	image_table_configure(d->images, &settings);
+	log_info("reload: the log level and the registries are read again; other settings need a restart "
+		 "(pods run on)");
 }

@@ -8,9 +8,9 @@
 #include "config/config.h"
 #include "cri/cri.h"
 #include "event/event.h"
+#include "image/image.h"
 
 struct cni;
-struct image_table;
 struct pod_manager;
 struct store;
 
@@ -40,6 +40,11 @@ struct daemon {
 int daemon_configure(struct daemon *d, int argc, char **argv, struct err *err);
 /* The file again, for SIGHUP: what can change in a running daemon does. */
 void daemon_reconfigure(struct daemon *d);
+
+/* ---- main.c ---- */
+
+/* What the configuration says about images, as the image room takes it. */
+struct image_settings daemon_image_settings(const struct config *config);
 
 /* ---- host.c: what the daemon asks of the machine ---- */
 

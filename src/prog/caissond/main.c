@@ -52,11 +52,11 @@ static void log_note(const char *what, const struct buf *note)
 		log_warn("%s: %s", what, buf_text(note));
 }
 
-static int open_images(struct daemon *d, struct err *err)
+struct image_settings daemon_image_settings(const struct config *config)
 {
-	const struct config_images *c = &d->config.images;
-	struct store_options options = { .keep_blobs = c->keep_blobs };
-	struct image_settings settings = {
+	const struct config_images *c = &config->images;
+
+	return (struct image_settings){
 		.insecure = (const char *const *)c->insecure_registries,
 		.n_insecure = c->n_insecure_registries,
 		.ca_file = *c->ca ? c->ca : NULL,
@@ -65,7 +65,17 @@ static int open_images(struct daemon *d, struct err *err)
 		.connect_timeout = c->connect_timeout,
 		.stall_timeout = c->stall_timeout,
 		.parallel = c->parallel,
+		.registries = config->registries,
+		.n_registries = config->n_registries,
+		.hosts_dirs = (const char *const *)c->hosts_dirs,
+		.n_hosts_dirs = c->n_hosts_dirs,
 	};
+}
+
+static int open_images(struct daemon *d, struct err *err)
+{
+	struct store_options options = { .keep_blobs = d->config.images.keep_blobs };
+	struct image_settings settings = daemon_image_settings(&d->config);
 	CLEANUP(buf_done) struct buf store_note = BUF_INIT(64 * 1024), image_note = BUF_INIT(64 * 1024);
 	int r;
 

@@ -1,0 +1,50 @@
+/* Commands about registries: what a pull asks, and whom. */
+#include "prog/caisson/caisson.h"
+
+#include <stdio.h>
+
+/*
+ * docker.io/library/x:1 is asked for in this order:
+ *  1. http://mirror:5000/v2 library/x    mirror (pull, resolve), from /etc/…/hosts.toml
+ *     failed: not found …
+ */
+static int explain(struct client *c, const char *name, struct err *err)
+{
+	Caisson__V1__ExplainRequest req = CAISSON__V1__EXPLAIN_REQUEST__INIT;
+	autopb Caisson__V1__ExplainResponse *res = NULL;
+	CLEANUP(buf_done) struct buf out = BUF_INIT(1 << 20);
+	bool found = false;
+	int r;
+
+	req.image = (char *)name;
+	r = client_call(c, "caisson.v1.Images/Explain", &req.base, &caisson__v1__explain_response__descriptor,
+			&res,
+			err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < res->n_hosts; i++) {
+		const Caisson__V1__ExplainedHost *h = res->hosts[i];
+
+		buf_printf(&out, "%zu. %s %s\n", i + 1, h->address, h->repository);
+		buf_printf(&out, "   %s (%s), from %s\n", h->mirror ? "mirror" : "the registry itself",
+			   h->capabilities,
+			   h->source);
+		buf_printf(&out, "   credentials: %s\n", *h->credentials ? h->credentials : "none");
+		buf_printf(&out, "   %s", h->outcome);
+		if (*h->text)
+			buf_printf(&out, "%s %s", h->found ? "" : ":", h->text);
+		if (h->nanoseconds)
+			buf_printf(&out, " (%lld ms)", (long long)(h->nanoseconds / NSEC_PER_MSEC));
+		buf_puts(&out, "\n");
+		found = found || h->found;
+	}
+	print_out(&out);
+	return found ? 0 : err_set(err, ERR_NOT_FOUND, "%s: no host has it", name);
+}
+
+int cmd_image(struct client *c, int argc, char **argv, struct err *err)
+{
+	if (argc == 3 && str_eq(argv[1], "explain"))
+		return explain(c, argv[2], err);
+	return -EINVAL;
+}
