@@ -74,6 +74,16 @@ void cri_put_info(struct cri_call *c, const ProtobufCMessageDescriptor *entry, c
 	++*n;
 }
 
+void cri_stream_end(struct cri_call *c, const struct err *err)
+{
+	if (err) {
+		fail(c, err);
+		return;
+	}
+	grpc_call_finish(c->grpc);
+	end(c, RPC_OK, "");
+}
+
 /* ---- operations ---- */
 
 void cri_operation_done(const struct pod_result *r, const struct err *err, void *user)
@@ -121,6 +131,10 @@ static void on_cancel(void *user)
 	struct err err = ERR_INIT;
 	char stage[256] = "";
 
+	if (c->left) {
+		c->left(c);
+		return;
+	}
 	if (c->cancel)
 		image_cancel_fire(c->cancel);
 	if (!c->wait)
@@ -172,6 +186,12 @@ static void dispatch(struct grpc_call *grpc, const void *request, void *user)
 		if (r == 0)
 			return;
 		r = err_sys(&c->err, r, "start a thread");
+	} else if (method->mode == CRI_STREAM) {
+		/* it may end while it begins: nothing of the call is touched after that */
+		grpc_call_on_cancel(grpc, on_cancel, c);
+		r = method->fn(c, request, &c->err);
+		if (r == 0)
+			return;
 	} else {
 		r = method->fn(c, request, &c->err);
 	}
@@ -189,7 +209,8 @@ static struct grpc_method *make_methods(const struct cri_method *rows, size_t n)
 
 	for (size_t i = 0; i < n; i++)
 		methods[i] = (struct grpc_method){ .name = rows[i].name, .pb = dispatch,
-						   .request = rows[i].request, .stream = rows[i].stream };
+						   .request = rows[i].request,
+						   .stream = rows[i].mode == CRI_STREAM };
 	return methods;
 }
 
@@ -204,6 +225,7 @@ int cri_new(const struct cri_settings *settings, struct cri **ret)
 	}
 	cri->settings = *settings;
 	cri->samples = cri_samples_new();
+	cri->events = cri_events_new(cri);
 	for (size_t i = 0; i < CRI_SERVICES; i++) {
 		const struct cri_service *s = &cri_services_table[i];
 
@@ -220,11 +242,17 @@ void cri_free(struct cri *cri)
 		return;
 	assert(!cri->open_calls);
 	event_timer_free(cri->trim);
+	cri_events_free(cri->events);
 	stream_server_free(cri->streams);
 	cri_samples_free(cri->samples);
 	for (size_t i = 0; i < CRI_SERVICES; i++)
 		free(cri->methods[i]);
 	free(cri);
+}
+
+void cri_end_events(struct cri *cri, const char *why)
+{
+	cri_events_end(cri->events, why);
 }
 
 void cri_services(struct cri *cri, const struct grpc_service **ret, size_t *ret_n)

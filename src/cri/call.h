@@ -7,7 +7,8 @@
  *
  * The functions of the methods return 0, or negative with err filled, which is the answer then.
  * INLINE and WORKER functions have called cri_reply before they return 0. An OPERATION has
- * set c->wait, and `finish` is called with the result.
+ * set c->wait, and `finish` is called with the result. A STREAM goes on by itself (events.c,
+ * pages.c) until cri_stream_end; when its client leaves, c->left is called.
  */
 #pragma once
 
@@ -15,11 +16,13 @@
 #include "cri/wire.h"
 #include "pod/pod.h"
 
+struct cri_events;
+struct image;
 struct image_cancel;
 struct stream_server;
 struct cri_call;
 
-enum cri_mode { CRI_INLINE, CRI_OPERATION, CRI_WORKER };
+enum cri_mode { CRI_INLINE, CRI_OPERATION, CRI_WORKER, CRI_STREAM };
 
 typedef int (*cri_fn)(struct cri_call *c, const void *request, struct err *err);
 typedef void (*cri_finish_fn)(struct cri_call *c, const struct pod_result *r);
@@ -31,7 +34,7 @@ struct cri_method {
 	cri_fn fn;             /* NULL: not implemented */
 	cri_finish_fn finish;  /* OPERATION; NULL: an empty answer of type `response` */
 	const ProtobufCMessageDescriptor *response;
-	bool changes, stream;
+	bool changes;
 };
 
 /* methods.c */
@@ -52,6 +55,7 @@ struct cri {
 	struct grpc_service services[CRI_SERVICES];
 	struct cri_samples *samples; /* stats.c */
 	struct stream_server *streams; /* stream.c; NULL: none */
+	struct cri_events *events; /* events.c */
 	size_t open_calls;
 	struct event_timer *trim;
 };
@@ -65,6 +69,8 @@ struct cri_call {
 	int64_t started;
 	const char *subject, *result; /* for the log */
 	struct pod_wait *wait;
+	void (*left)(struct cri_call *c); /* STREAM: it ends the call, now or soon */
+	void *stream;                     /* STREAM: its state */
 	struct image_cancel *cancel;  /* PullImage, from before the worker starts to its end */
 	ProtobufCMessage *reply;      /* WORKER */
 	struct err err;
@@ -74,6 +80,14 @@ struct cri_call {
 /* Packs at once unless the method is a WORKER, so an INLINE function may lend it memory that
  * is only valid under pod_lock. */
 void cri_reply(struct cri_call *c, void *message);
+
+/* The end of a STREAM; err NULL: all was sent. */
+void cri_stream_end(struct cri_call *c, const struct err *err);
+
+struct cri_events *cri_events_new(struct cri *cri);
+/* Streams of events end with the reason, so that nothing waits for them. */
+void cri_events_end(struct cri_events *e, const char *why);
+void cri_events_free(struct cri_events *e);
 
 /* A message of the given type in the call's arena: CRI_NEW(c, version_response). */
 #define CRI_NEW(c, type) wire_new(&runtime__v1__##type##__descriptor, &(c)->arena)
@@ -135,6 +149,25 @@ CRI_METHOD(remove_image);
 CRI_METHOD(image_fs_info);
 CRI_METHOD(import);
 CRI_METHOD(explain);
+
+CRI_METHOD(get_events);
+CRI_METHOD(stream_pod_sandboxes);
+CRI_METHOD(stream_containers);
+CRI_METHOD(stream_container_stats);
+CRI_METHOD(stream_pod_sandbox_stats);
+CRI_METHOD(stream_images);
+
+/* ---- parts of answers; under pod_lock, with the strings of the records ---- */
+
+Runtime__V1__PodSandboxStatus *cri_pod_status_of(struct cri_call *c, const struct pod_sandbox *pod);
+Runtime__V1__PodSandbox *cri_pod_item(struct cri_call *c, const struct pod_sandbox *pod);
+Runtime__V1__ContainerStatus *cri_container_status_of(struct cri_call *c, const struct pod_container *container);
+Runtime__V1__Container *cri_container_item(struct cri_call *c, const struct pod_container *container);
+Runtime__V1__Image *cri_image_item(struct cri_call *c, const struct image *img);
+
+/* stats.c: by id, NULL and an err for an unknown one. Worker threads, not under pod_lock. */
+Runtime__V1__ContainerStats *cri_container_stats_of(struct cri_call *c, const char *id, struct err *err);
+Runtime__V1__PodSandboxStats *cri_pod_stats_of(struct cri_call *c, const char *id, struct err *err);
 
 /* info.c: JSON for verbose answers, in the arena. Under pod_lock. */
 const char *cri_pod_info(struct cri_call *c, const struct pod_sandbox *pod);

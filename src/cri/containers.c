@@ -175,7 +175,7 @@ static Runtime__V1__ContainerUser *user(struct cri_call *c, const struct pod_con
 	return u;
 }
 
-static Runtime__V1__ContainerStatus *status_of(struct cri_call *c, const struct pod_container *container)
+Runtime__V1__ContainerStatus *cri_container_status_of(struct cri_call *c, const struct pod_container *container)
 {
 	const struct pod_container_config *config = container->config;
 	Runtime__V1__ContainerStatus *st = CRI_NEW(c, container_status);
@@ -226,7 +226,7 @@ CRI_METHOD(container_status)
 		pod_unlock(pods);
 		return err_set(err, ERR_NOT_FOUND, "container %s is still being created", req->container_id);
 	}
-	res->status = status_of(c, container);
+	res->status = cri_container_status_of(c, container);
 	if (req->verbose)
 		cri_put_info(c, &runtime__v1__container_status_response__info_entry__descriptor, "info",
 			     cri_container_info(c, container), &res->info, &res->n_info);
@@ -235,7 +235,7 @@ CRI_METHOD(container_status)
 	return 0;
 }
 
-static Runtime__V1__Container *list_item(struct cri_call *c, const struct pod_container *container)
+Runtime__V1__Container *cri_container_item(struct cri_call *c, const struct pod_container *container)
 {
 	const struct pod_container_config *config = container->config;
 	Runtime__V1__Container *item = CRI_NEW(c, container);
@@ -270,7 +270,7 @@ CRI_METHOD(list_containers)
 	for (struct pod_sandbox *pod = NULL; (pod = pod_sandbox_next(pods, pod));)
 		list_for_each(it, &pod->containers, struct pod_container, link)
 			if (it->visible && cri_filter_container(req->filter, it))
-				res->containers[res->n_containers++] = list_item(c, it);
+				res->containers[res->n_containers++] = cri_container_item(c, it);
 	cri_reply(c, res);
 	pod_unlock(pods);
 	return 0;

@@ -8,6 +8,7 @@
  *   operation  starts an operation of the pod room and answers when that is done; a client
  *              that goes away leaves the operation running
  *   worker     blocks (registry, disk, cgroup files): on a thread of its own
+ *   stream     many answers: events as they happen, lists page by page as the client reads
  *
  * and a row without a function answers UNIMPLEMENTED by its name.
  *
@@ -66,6 +67,8 @@ int cri_new(const struct cri_settings *settings, struct cri **ret);
 /* Exec, Attach and PortForward by URLs at this address; without it those calls are UNSUPPORTED.
  * SIGPIPE must be ignored. */
 int cri_stream_serve(struct cri *cri, const char *address, uint16_t port, struct err *err);
+/* Streams of events end, which no call would by itself: before the server is drained. */
+void cri_end_events(struct cri *cri, const char *why);
 /* No call may be open. Streams are cut. */
 void cri_free(struct cri *cri);
 

@@ -12,7 +12,7 @@
 #include <malloc.h>
 #include <sys/stat.h>
 
-static Runtime__V1__Image *message_of(struct cri_call *c, const struct image *img)
+Runtime__V1__Image *cri_image_item(struct cri_call *c, const struct image *img)
 {
 	Runtime__V1__Image *m = CRI_NEW(c, image);
 
@@ -52,7 +52,7 @@ CRI_METHOD(list_images)
 	}
 	res->images = arena_new(&c->arena, n + 1, sizeof(*res->images));
 	for (size_t i = 0; i < n; i++)
-		res->images[res->n_images++] = message_of(c, list[i]);
+		res->images[res->n_images++] = cri_image_item(c, list[i]);
 	cri_reply(c, res);
 	image_list_free(list, n);
 	return 0;
@@ -96,7 +96,7 @@ CRI_METHOD(image_status)
 	if (r < 0 && err->kind != ERR_NOT_FOUND)
 		return r;
 	if (img) {
-		res->image = message_of(c, img);
+		res->image = cri_image_item(c, img);
 		if (req->verbose)
 			cri_put_info(c, &runtime__v1__image_status_response__info_entry__descriptor, "info",
 				     verbose_info(c, img), &res->info, &res->n_info);

@@ -11,7 +11,10 @@
 	.response = &runtime__v1__##type_##_response__descriptor
 #define ABSENT(name_, type_) { ROW(name_, type_) }
 #define STREAM(name_, type_) \
-	{ .name = (name_), .request = &runtime__v1__##type_##_request__descriptor, .stream = true }
+	{ .name = (name_), .request = &runtime__v1__##type_##_request__descriptor, .mode = CRI_STREAM, \
+	  .fn = cri_##type_ }
+#define NO_STREAM(name_, type_) \
+	{ .name = (name_), .request = &runtime__v1__##type_##_request__descriptor, .mode = CRI_STREAM }
 #define INLINE(name_, type_) { ROW(name_, type_), .fn = cri_##type_ }
 #define WORKER(name_, type_, changes_) \
 	{ ROW(name_, type_), .mode = CRI_WORKER, .fn = cri_##type_, .changes = (changes_) }
@@ -55,7 +58,7 @@ static const struct cri_method runtime_methods[] = {
 	STREAM("GetContainerEvents", get_events),
 	ABSENT("ListMetricDescriptors", list_metric_descriptors),
 	ABSENT("ListPodSandboxMetrics", list_pod_sandbox_metrics),
-	STREAM("StreamPodSandboxMetrics", stream_pod_sandbox_metrics),
+	NO_STREAM("StreamPodSandboxMetrics", stream_pod_sandbox_metrics),
 	INLINE("RuntimeConfig", runtime_config),
 	OPERATION("UpdatePodSandboxResources", update_pod_sandbox_resources),
 };

@@ -97,7 +97,7 @@ static Runtime__V1__PodSandboxNetworkStatus *network(struct cri_call *c, const s
 	return net;
 }
 
-static Runtime__V1__PodSandboxStatus *status_of(struct cri_call *c, const struct pod_sandbox *pod)
+Runtime__V1__PodSandboxStatus *cri_pod_status_of(struct cri_call *c, const struct pod_sandbox *pod)
 {
 	const struct pod_config *config = pod->config;
 	Runtime__V1__PodSandboxStatus *st = CRI_NEW(c, pod_sandbox_status);
@@ -137,7 +137,7 @@ CRI_METHOD(pod_sandbox_status)
 		pod_unlock(pods);
 		return err_set(err, ERR_NOT_FOUND, "pod %s is still being created", req->pod_sandbox_id);
 	}
-	res->status = status_of(c, pod);
+	res->status = cri_pod_status_of(c, pod);
 	res->timestamp = time_now_real();
 	if (req->verbose)
 		cri_put_info(c, &runtime__v1__pod_sandbox_status_response__info_entry__descriptor, "info",
@@ -147,7 +147,7 @@ CRI_METHOD(pod_sandbox_status)
 	return 0;
 }
 
-static Runtime__V1__PodSandbox *list_item(struct cri_call *c, const struct pod_sandbox *pod)
+Runtime__V1__PodSandbox *cri_pod_item(struct cri_call *c, const struct pod_sandbox *pod)
 {
 	const struct pod_config *config = pod->config;
 	Runtime__V1__PodSandbox *item = CRI_NEW(c, pod_sandbox);
@@ -177,7 +177,7 @@ CRI_METHOD(list_pod_sandbox)
 	res->items = arena_new(&c->arena, n + 1, sizeof(*res->items));
 	for (struct pod_sandbox *pod = NULL; (pod = pod_sandbox_next(pods, pod));)
 		if (cri_filter_pod(req->filter, pod))
-			res->items[res->n_items++] = list_item(c, pod);
+			res->items[res->n_items++] = cri_pod_item(c, pod);
 	cri_reply(c, res);
 	pod_unlock(pods);
 	return 0;

@@ -281,23 +281,43 @@ static Runtime__V1__PodSandboxStats *pod_stats_of(struct cri_call *c, const stru
 
 /* ---- the methods ---- */
 
-CRI_METHOD(container_stats)
+Runtime__V1__ContainerStats *cri_container_stats_of(struct cri_call *c, const char *id, struct err *err)
 {
-	const Runtime__V1__ContainerStatsRequest *req = request;
-	Runtime__V1__ContainerStatsResponse *res = CRI_NEW(c, container_stats_response);
 	struct pod_manager *pods = c->cri->settings.pods;
 	struct pod_container *container;
 	struct container_view view;
 
-	cri_subject(c, "%s", req->container_id);
 	pod_lock(pods);
-	container = pod_container_find(pods, req->container_id, err);
+	container = pod_container_find(pods, id, err);
 	if (container)
 		view_container(c, container, &view);
 	pod_unlock(pods);
-	if (!container)
+	return container ? stats_of(c, &view) : NULL;
+}
+
+Runtime__V1__PodSandboxStats *cri_pod_stats_of(struct cri_call *c, const char *id, struct err *err)
+{
+	struct pod_manager *pods = c->cri->settings.pods;
+	struct pod_view view = { 0 };
+	struct pod_sandbox *pod;
+
+	pod_lock(pods);
+	pod = pod_sandbox_find(pods, id, err);
+	if (pod)
+		view_pod(c, pod, &view);
+	pod_unlock(pods);
+	return pod ? pod_stats_of(c, &view) : NULL;
+}
+
+CRI_METHOD(container_stats)
+{
+	const Runtime__V1__ContainerStatsRequest *req = request;
+	Runtime__V1__ContainerStatsResponse *res = CRI_NEW(c, container_stats_response);
+
+	cri_subject(c, "%s", req->container_id);
+	res->stats = cri_container_stats_of(c, req->container_id, err);
+	if (!res->stats)
 		return -ENOENT;
-	res->stats = stats_of(c, &view);
 	cri_reply(c, res);
 	return 0;
 }
@@ -331,19 +351,11 @@ CRI_METHOD(pod_sandbox_stats)
 {
 	const Runtime__V1__PodSandboxStatsRequest *req = request;
 	Runtime__V1__PodSandboxStatsResponse *res = CRI_NEW(c, pod_sandbox_stats_response);
-	struct pod_manager *pods = c->cri->settings.pods;
-	struct pod_view view = { 0 };
-	struct pod_sandbox *pod;
 
 	cri_subject(c, "%s", req->pod_sandbox_id);
-	pod_lock(pods);
-	pod = pod_sandbox_find(pods, req->pod_sandbox_id, err);
-	if (pod)
-		view_pod(c, pod, &view);
-	pod_unlock(pods);
-	if (!pod)
+	res->stats = cri_pod_stats_of(c, req->pod_sandbox_id, err);
+	if (!res->stats)
 		return -ENOENT;
-	res->stats = pod_stats_of(c, &view);
 	cri_reply(c, res);
 	return 0;
 }

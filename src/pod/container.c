@@ -286,6 +286,7 @@ static int make(struct pod_op *op, struct pod_container *c, const struct image *
 	pod_lock(m);
 	c->visible = true;
 	pod_changed(m);
+	pod_tell(m, POD_EVENT_CREATED, c->pod, c);
 	pod_unlock(m);
 	return 0;
 }

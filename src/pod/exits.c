@@ -59,6 +59,8 @@ bool pod_container_set_exited(struct pod_container *c, int code, int64_t at, boo
 	c->pid = 0;
 	c->priv->starting = false;
 	pod_changed(c->priv->m);
+	if (c->visible)
+		pod_tell(c->priv->m, POD_EVENT_STOPPED, c->pod, c);
 	return true;
 }
 
@@ -135,10 +137,8 @@ static int pause_exit_op(struct pod_op *op, struct err *err)
 		pod_sandbox_ref(p);
 	changed = p && p->state == POD_READY && !p->priv->stopping;
 	if (changed) {
-		p->state = POD_NOT_READY;
 		p->pid = 0;
-		pod_sandbox_say(p, "the pause process ended");
-		pod_changed(m);
+		pod_sandbox_set_not_ready(p, "the pause process ended");
 	}
 	pod_unlock(m);
 	if (changed)
@@ -172,8 +172,8 @@ static int shim_lost_op(struct pod_op *op, struct err *err)
 		all[n++] = c;
 	}
 	p->priv->shim = (struct shim_process){ 0 };
-	p->state = POD_NOT_READY;
-	pod_sandbox_say(p, "the pod's monitor (caisson-shim) died");
+	if (!pod_sandbox_set_not_ready(p, "the pod's monitor (caisson-shim) died"))
+		pod_sandbox_say(p, "the pod's monitor (caisson-shim) died");
 	pod_changed(m);
 	pod_unlock(m);
 	for (size_t i = 0; i < n; i++) {

@@ -131,8 +131,10 @@ static int start_op(struct pod_op *op, struct err *err)
 	pod_lock(m);
 	c->priv->starting = false;
 	c->started_at = at;
-	if (c->state == POD_CREATED) /* else the shim died meanwhile, and its end was noted */
+	if (c->state == POD_CREATED) { /* else the shim died meanwhile, and its end was noted */
 		c->state = POD_RUNNING;
+		pod_tell(m, POD_EVENT_STARTED, c->pod, c);
+	}
 	pod_changed(m);
 	pod_unlock(m);
 	return pod_container_commit(c, err);

@@ -50,6 +50,8 @@ struct pod_manager {
 	struct map pods, containers;           /* by id */
 	struct map pod_keys, container_keys;   /* by key */
 	struct list order;                     /* struct pod_sandbox_private.link, oldest first */
+	pod_event_fn on_event;                 /* may be NULL */
+	void *on_event_user;
 	size_t n_working;                      /* workers between submit and their end */
 	bool closing;
 
@@ -131,6 +133,11 @@ bool pod_container_in(struct pod_container *c, enum pod_container_state state);
 
 /* Wakes who waits for a change; under the lock. */
 void pod_changed(struct pod_manager *m);
+/* Lists show it from now on, so the listener hears of it; under the lock. c NULL: the pod itself. */
+void pod_tell(struct pod_manager *m, enum pod_event event, const struct pod_sandbox *p,
+	      const struct pod_container *c);
+/* No longer ready, and why: false when it was not. Under the lock. */
+bool pod_sandbox_set_not_ready(struct pod_sandbox *p, const char *reason);
 
 /* The message with its object's memory; under the lock. */
 void pod_sandbox_say(struct pod_sandbox *p, const char *reason);

@@ -250,6 +250,17 @@ struct pod_container *pod_container_find(struct pod_manager *m, const char *what
 /* Oldest first: NULL starts. Only visible ones. Under pod_lock. */
 struct pod_sandbox *pod_sandbox_next(struct pod_manager *m, struct pod_sandbox *after);
 
+/* ---- events ---- */
+
+enum pod_event { POD_EVENT_CREATED, POD_EVENT_STARTED, POD_EVENT_STOPPED, POD_EVENT_DELETED }; /* CRI's numbers */
+
+/* Called the moment that lists show the change, in the order of the changes; container NULL: it is
+ * the pod's own. Under pod_lock, any thread: it must neither block nor call this room. */
+typedef void (*pod_event_fn)(enum pod_event event, const struct pod_sandbox *pod,
+			     const struct pod_container *container, void *user);
+/* One listener; NULL takes it back. */
+void pod_on_event(struct pod_manager *m, pod_event_fn fn, void *user);
+
 /* ---- operations ---- */
 
 struct pod_result {

@@ -292,12 +292,8 @@ static void settle_pod(struct pod_sandbox *p)
 		why = "the pod's monitor (caisson-shim) died";
 	else if (!pause_alive)
 		why = "the pause process ended";
-	if (why && p->state == POD_READY) {
-		p->state = POD_NOT_READY;
-		pod_sandbox_say(p, why);
-	} else {
+	if (why && !pod_sandbox_set_not_ready(p, why))
 		why = NULL;
-	}
 	if (!this_boot)
 		p->pid = 0;
 	if (p->priv->want != POD_WANT_NONE)

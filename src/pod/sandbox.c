@@ -338,6 +338,10 @@ static int make(struct pod_op *op, struct pod_sandbox *p, struct err *err)
 	pod_lock(m);
 	p->visible = !died;
 	pod_changed(m);
+	if (!died) {
+		pod_tell(m, POD_EVENT_CREATED, p, NULL);
+		pod_tell(m, POD_EVENT_STARTED, p, NULL);
+	}
 	pod_unlock(m);
 	return died ? err_set(err, ERR_INTERNAL, "the pause process died") : 0;
 }

@@ -25,6 +25,33 @@ void pod_changed(struct pod_manager *m)
 	pthread_cond_broadcast(&m->changed);
 }
 
+void pod_on_event(struct pod_manager *m, pod_event_fn fn, void *user)
+{
+	pod_lock(m);
+	m->on_event = fn;
+	m->on_event_user = user;
+	pod_unlock(m);
+}
+
+void pod_tell(struct pod_manager *m, enum pod_event event, const struct pod_sandbox *p,
+	      const struct pod_container *c)
+{
+	if (m->on_event)
+		m->on_event(event, p, c, m->on_event_user);
+}
+
+bool pod_sandbox_set_not_ready(struct pod_sandbox *p, const char *reason)
+{
+	if (p->state != POD_READY)
+		return false;
+	p->state = POD_NOT_READY;
+	pod_sandbox_say(p, reason);
+	pod_changed(p->priv->m);
+	if (p->visible)
+		pod_tell(p->priv->m, POD_EVENT_STOPPED, p, NULL);
+	return true;
+}
+
 char *pod_sandbox_key(const struct pod_config *config, struct arena *a)
 {
 	return arena_printf(a, "%s/%s/%s/%u", config->ns ? config->ns : "", config->name ? config->name : "",
@@ -126,6 +153,7 @@ int pod_container_insert(struct pod_container *c)
 void pod_sandbox_drop(struct pod_sandbox *p)
 {
 	struct pod_manager *m = p->priv->m;
+	bool listed = p->visible;
 
 	if (p->priv->removed)
 		return;
@@ -136,11 +164,14 @@ void pod_sandbox_drop(struct pod_sandbox *p)
 	list_remove(&p->priv->link);
 	p->priv->refs--;
 	pod_changed(m);
+	if (listed)
+		pod_tell(m, POD_EVENT_DELETED, p, NULL);
 }
 
 void pod_container_drop(struct pod_container *c)
 {
 	struct pod_manager *m = c->priv->m;
+	bool listed = c->visible;
 
 	if (c->priv->removed)
 		return;
@@ -151,6 +182,8 @@ void pod_container_drop(struct pod_container *c)
 	list_remove(&c->link);
 	c->priv->refs--;
 	pod_changed(m);
+	if (listed)
+		pod_tell(m, POD_EVENT_DELETED, c->pod, c);
 }
 
 void pod_sandbox_ref(struct pod_sandbox *p)

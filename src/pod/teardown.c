@@ -178,9 +178,7 @@ int pod_sandbox_teardown(struct pod_op *op, struct pod_sandbox *p, struct err *e
 
 	pod_lock(m);
 	p->priv->stopping = true;
-	if (p->state == POD_READY)
-		pod_sandbox_say(p, "Stopped");
-	p->state = POD_NOT_READY;
+	pod_sandbox_set_not_ready(p, "Stopped");
 	pod_changed(m);
 	pod_unlock(m);
 	pod_op_stage_anyway(op, "stopping containers");

@@ -16,8 +16,12 @@ crictl() {
 }
 
 daemon_prepare() {
+	local found
 	[ "$(id -u)" -eq 0 ] || skip "needs root"
-	command -v crictl >/dev/null || skip "crictl is not installed"
+	if ! type -P crictl >/dev/null; then
+		found=$("$repo/tools/install-crictl") || skip "crictl is not installed"
+		export PATH=$PATH:${found%/*}
+	fi
 	[ -x "$build/src/prog/caissond/caissond" ] || skip "caissond is not built"
 	export dir socket registry image holder parent tag
 	dir=$(mktemp -d /tmp/caisson-cri.XXXXXX)

@@ -26,15 +26,12 @@ teardown() {
 }
 
 @test "every RPC that is not there says so by its name" {
-	for method in StreamPodSandboxes StreamContainers StreamContainerStats \
-		StreamPodSandboxStats CheckpointContainer CheckpointPod RestorePod ListMetricDescriptors \
+	for method in CheckpointContainer CheckpointPod RestorePod ListMetricDescriptors \
 		ListPodSandboxMetrics StreamPodSandboxMetrics; do
 		run rpc "$method"
 		[ "$status" -eq 1 ] || { echo "$method: $output"; false; }
 		[[ $output == "UNSUPPORTED: $method"* ]] || { echo "$output"; false; }
 	done
-	run "$build/tests/cri-call" "$socket" /runtime.v1.RuntimeService/GetContainerEvents </dev/null
-	[[ $output == UNSUPPORTED:*GetContainerEvents* ]] || { echo "$output"; false; }
 	run "$build/tests/cri-call" "$socket" /runtime.v1.RuntimeService/NoSuch </dev/null
 	[[ $output == UNSUPPORTED:*NoSuch* ]]
 	run "$build/tests/cri-call" "$socket" /no.such.Service/Version </dev/null

@@ -313,39 +313,73 @@ static int create_and_start(struct client *c, struct run *x, const char *pod, ch
 	return 0;
 }
 
+static int status_of(struct client *c, const char *id, Runtime__V1__ContainerStatusResponse **ret, struct err *err)
+{
+	Runtime__V1__ContainerStatusRequest req = RUNTIME__V1__CONTAINER_STATUS_REQUEST__INIT;
+
+	req.container_id = (char *)id;
+	return client_call(c, "RuntimeService/ContainerStatus", &req.base,
+			   &runtime__v1__container_status_response__descriptor, ret, err);
+}
+
+/* Until something happens to a container or pod; a daemon that has no events is asked again soon. */
+static int wait_event(struct grpc_stream *events, struct err *err)
+{
+	CLEANUP(buf_done) struct buf event = BUF_INIT(GRPC_MESSAGE_MAX);
+	int r = grpc_stream_next(events, &event, err);
+
+	if (r > 0)
+		return 0;
+	if (r < 0 && err->kind != ERR_UNSUPPORTED)
+		return r;
+	err_clear(err);
+	usleep(50000);
+	return 0;
+}
+
+/* Between the process's end and the daemon's record of it: the exit code. */
+static int await_exit(struct client *c, const char *id, struct err *err)
+{
+	int64_t deadline = time_now_mono() + 5 * NSEC_PER_SEC;
+	struct grpc_stream *events = NULL;
+	/* subscribed first, looked second: an exit in between is in one of them */
+	int r = grpc_stream_open(c->grpc, "/runtime.v1.RuntimeService/GetContainerEvents", "", 0, deadline, &events,
+				 err);
+
+	while (r >= 0) {
+		autopb Runtime__V1__ContainerStatusResponse *st = NULL;
+
+		r = status_of(c, id, &st, err);
+		if (r < 0)
+			break;
+		if (st->status->state == RUNTIME__V1__CONTAINER_STATE__CONTAINER_EXITED) {
+			r = st->status->exit_code & 0xff;
+			break;
+		}
+		r = time_now_mono() < deadline ? wait_event(events, err) : -ETIMEDOUT;
+		if (r == -ETIMEDOUT || (r < 0 && err->kind == ERR_TIMEOUT))
+			r = err_set(err, ERR_TIMEOUT, "container %s ended, but the daemon does not say so", id);
+	}
+	grpc_stream_close(events);
+	return r;
+}
+
 /* Foreground: the log until the process ends, then its exit code. */
 static int follow(struct client *c, const char *id, struct err *err)
 {
-	Runtime__V1__ContainerStatusRequest req = RUNTIME__V1__CONTAINER_STATUS_REQUEST__INIT;
+	autopb Runtime__V1__ContainerStatusResponse *st = NULL;
 	autofd int pidfd = -EBADF;
+	bool running;
 	pid_t pid;
 	int r = client_container_pid(c, id, &pid, err);
 
+	if (r == 0)
+		r = status_of(c, id, &st, err);
 	if (r < 0)
 		return r;
-	req.container_id = (char *)id;
-	for (int64_t end = time_now_mono() + 5 * NSEC_PER_SEC;;) {
-		autopb Runtime__V1__ContainerStatusResponse *st = NULL;
-		bool running = pid && sys_pidfd_open(pid, &pidfd) == 0;
-
-		r = client_call(c, "RuntimeService/ContainerStatus", &req.base,
-				&runtime__v1__container_status_response__descriptor, &st, err);
-		if (r < 0)
-			return r;
-		if (running || st->status->state == RUNTIME__V1__CONTAINER_STATE__CONTAINER_EXITED) {
-			if (pid >= 0)
-				r = log_print(st->status->log_path, -1, running, pidfd, err);
-			if (r < 0)
-				return r;
-			pid = -1; /* the log is printed */
-			fd_drop(&pidfd);
-		}
-		if (st->status->state == RUNTIME__V1__CONTAINER_STATE__CONTAINER_EXITED)
-			return st->status->exit_code & 0xff;
-		if (time_now_mono() > end && pid < 0)
-			return err_set(err, ERR_TIMEOUT, "container %s ended, but the daemon does not say so", id);
-		usleep(5000); /* between the process's end and the daemon's record of it */
-	}
+	running = pid && sys_pidfd_open(pid, &pidfd) == 0;
+	r = log_print(st->status->log_path, -1, running, pidfd, err);
+	return r < 0 ? r : await_exit(c, id, err);
 }
 
 int cmd_run(struct client *c, int argc, char **argv, struct err *err)

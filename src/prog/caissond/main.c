@@ -225,6 +225,7 @@ static void on_end(int signo, void *user)
 	    event_timer_new(d->loop, time_now_mono() + DRAIN_TIME + CUT_TIME, on_cut_deadline, d,
 			    &d->last_deadline) < 0)
 		_exit(0);
+	cri_end_events(d->cri, "the daemon is ending");
 	grpc_server_drain(d->server, on_drained, d);
 }
 
