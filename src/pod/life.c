@@ -46,7 +46,7 @@ static int create_task(struct pod_container *c, const char *address, pid_t *ret_
 	CLEANUP(store_snapshot_done) struct store_snapshot snap = STORE_SNAPSHOT_INIT;
 	struct pod_manager *m = c->priv->m;
 	struct shim_create create = {
-		.id = c->id, .bundle = c->dir, .runtime_root = m->runtime_root, .log_path = c->log_path,
+		.id = c->id, .bundle = c->dir, .runtime_root = m->runtime_root, .log_path = c->log_path ? c->log_path : "",
 		.terminal = c->config->tty, .stdin_open = c->config->stdin_open,
 	};
 	int r = store_snapshot_get(m->store, c->id, &snap, err);

@@ -8,6 +8,7 @@
  *    nobody who is attached holds it up.
  *  - `carry` of a stream is what was read and not yet formatted: the beginning of a line,
  *    at most LOG_LINE_MAX, or more while the file is stalled.
+ *  - A log that is kept nowhere has fd -EBADF; it is never stalled and carries nothing.
  */
 #include "shim/logfile.h"
 
@@ -40,7 +41,7 @@ struct stream {
 struct logfile {
 	struct shim *shim;
 	char *path;
-	int fd;
+	int fd;      /* -EBADF: kept nowhere */
 	int next_fd; /* reopened while stalled: used once pending is written */
 	uint8_t *pending;
 	size_t n_pending;
@@ -145,6 +146,8 @@ static void feed(struct stream *st, const uint8_t *in, size_t len)
 	struct log_head head;
 	uint8_t *rest = NULL;
 
+	if (f->fd < 0)
+		return;
 	log_head_init(&head, st->name, time_now_real());
 	while (len && !stalled(f)) {
 		size_t used, n = log_format(&head, in, len, st->ended, scratch.out, SCRATCH_OUT, &used), done;
@@ -265,10 +268,9 @@ bool logfile_drain(struct logfile *f)
 int logfile_open(struct shim *s, const char *path, struct logfile **ret, struct err *err)
 {
 	struct logfile *f;
-	int fd, r;
+	int fd = -EBADF, r;
 
-	r = open_file(path, &fd, err);
-	if (r < 0)
+	if (!str_empty(path) && (r = open_file(path, &fd, err)) < 0)
 		return r;
 	f = mem_new(1, sizeof(*f));
 	f->shim = s;
@@ -307,8 +309,11 @@ int logfile_attach(struct logfile *f, const char *name, const char *fifo, struct
 
 int logfile_reopen(struct logfile *f, struct err *err)
 {
-	int fd, r = open_file(f->path, &fd, err);
+	int fd, r;
 
+	if (f->fd < 0)
+		return err_set(err, ERR_NOT_FOUND, "no log file");
+	r = open_file(f->path, &fd, err);
 	if (r < 0)
 		return r;
 	if (stalled(f)) {
@@ -331,7 +336,7 @@ void logfile_free(struct logfile *f)
 		free(f->streams[i].carry);
 	}
 	event_timer_free(f->retry);
-	close(f->fd);
+	fd_close_ptr(&f->fd);
 	fd_close_ptr(&f->next_fd);
 	free(f->pending);
 	free(f->path);

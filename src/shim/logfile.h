@@ -19,6 +19,7 @@
 
 struct logfile;
 
+/* path "": a log that is kept nowhere. Its streams are read all the same, for who is attached. */
 int logfile_open(struct shim *s, const char *path, struct logfile **ret, struct err *err);
 /* Reads what is left only as far as it is in the pipes; what the disk does not take is dropped. */
 void logfile_free(struct logfile *f);
@@ -32,7 +33,7 @@ int logfile_attach(struct logfile *f, const char *name, const char *fifo, struct
 /*
  * After the file was renamed: what comes from now on goes to a new file of that name. A line
  * of which a part is in the old file already is finished there first. On an error the
- * old file stays in use.
+ * old file stays in use. NOT_FOUND where it is kept nowhere.
  */
 int logfile_reopen(struct logfile *f, struct err *err);
 

@@ -22,6 +22,7 @@
  *
  *   cri:///absolute/path/of/0.log    the shim writes the CRI log format itself; stdout and
  *                                    stderr name the same file (with terminal: stdout only)
+ *   cri://                           read and kept nowhere: for those who attach
  *   ""                               /dev/null
  *
  * Errors: UNAVAILABLE: the shim is gone or not listening (the caller reconciles with the
@@ -81,7 +82,7 @@ struct shim_create {
 	const char *upper, *work;   /* NULL both: read-only */
 	const struct ns_id_map *uids, *gids; /* the lowers are idmapped by them; n 0: they are not */
 	size_t n_uids, n_gids;
-	const char *log_path;       /* becomes cri://log_path; NULL for /dev/null */
+	const char *log_path;       /* becomes cri://log_path; "": only for those who attach; NULL: /dev/null */
 	bool terminal;
 	bool stdin_open;            /* stdin is the FIFO <bundle>/stdin, which shim_task_create makes;
 				     * whoever attaches opens it for writing, shim_task_close_stdin ends it */

@@ -5,6 +5,7 @@
  *   /path          a FIFO: the process gets it directly, nothing is copied; or else a file
  *   file:///path   a file, appended to
  *   cri:///path    output only: a CRI log file (logfile.h); both outputs may name the same one
+ *   cri://         output only: a log that is kept nowhere, but can be attached to
  *
  * FIFOs. The shim keeps an end of each open, so that a client that comes, goes and comes again
  * breaks nothing: a write end of stdin (until stdio_close_in), read ends of the outputs.
@@ -46,7 +47,7 @@ bool stdio_drain(struct stdio *io);
 /* Before the process is there it is remembered: what was written until then is still read. */
 void stdio_close_in(struct stdio *io);
 int stdio_resize(struct stdio *io, unsigned width, unsigned height, struct err *err);
-/* NOT_FOUND when there is no log file. */
+/* NOT_FOUND when there is no log file, or one that is kept nowhere. */
 int stdio_reopen_logs(struct stdio *io, struct err *err);
 /* Copies of the outputs to FIFOs that have a reader, "" for none. Only where there is a log. */
 int stdio_attach(struct stdio *io, const char *out, const char *err_path, struct err *err);

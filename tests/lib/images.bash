@@ -4,7 +4,7 @@
 # shellcheck shell=bash
 
 images_key() {
-	cat "$LIB/make-images" "$LIB/probe.c" "$LIB/images.bash" /usr/sbin/nginx /bin/busybox | sha256sum | cut -c1-16
+	cat "$LIB/make-images" "$LIB/layout.py" "$LIB/probe.c" "$LIB/images.bash" /usr/sbin/nginx /bin/busybox | sha256sum | cut -c1-16
 }
 
 # Sets IMAGES to the directory: layout/ and registry/. Several callers at once make it once;

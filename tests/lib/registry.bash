@@ -14,7 +14,7 @@ REGISTRY=127.0.0.1:5000
 
 registry_start() {
 	local port=${1:-5000} store
-	images_ensure || return 1
+	[ -n "${IMAGES:-}" ] || images_ensure || return 1
 	store=$WORK/registry.$port
 	[ -d "$store" ] || cp -r "$IMAGES/registry" "$store"
 	# not by in_node: in the background that would be a shell around it, and $! the shell

@@ -325,6 +325,25 @@ teardown() { shim_teardown; }
 	[ "$(wc -l <"$T/l")" = 200003 ]
 }
 
+@test "a container without a log is read all the same, and can be attached to" {
+	bundle c1 -- sh -c 'busybox yes | head -n 200000; read x; echo "got $x"'
+	launch c1
+	ctl create c1 "$T/c1" "$ROOT" stdin log= >/dev/null
+	ctl start c1 >/dev/null
+	mkfifo "$T/a"
+	cat "$T/a" >"$T/got" &
+	reader=$!
+	eventually ctl attach c1 "$T/a" 2>/dev/null
+	run ctl reopen c1
+	[ "$status" -ne 0 ]
+	[[ $output == *"no log file"* ]]
+	echo it >"$T/c1/stdin"
+	[ "$(ctl wait c1)" = 0 ]
+	ctl delete c1
+	wait "$reader"
+	[ "$(tail -n 1 "$T/got")" = "got it" ]
+}
+
 @test "pause and resume" {
 	bundle c1 -- sleep 1000
 	launch c1
