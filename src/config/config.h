@@ -45,6 +45,8 @@ struct config_images {
 	uint32_t parallel;     /* layers fetched at once in one pull */
 	char **hosts_dirs;     /* directories with <registry>/hosts.toml */
 	size_t n_hosts_dirs;
+	char **auth_files;     /* docker's config.json, podman's auth.json */
+	size_t n_auth_files;
 };
 
 /* One place to ask for images: a mirror, or the registry itself. */

@@ -30,6 +30,7 @@ static const struct config_key images_keys[] = {
 	KEY(struct config_images, connect_timeout, DURATION, "10s"),
 	KEY(struct config_images, stall_timeout, DURATION, "30s"),
 	KEY(struct config_images, parallel, COUNT, "3"),
+	KEY_LIST(struct config_images, auth_files, PATH_LIST, "/etc/caisson/auth.json"),
 	KEY_LIST(struct config_images, hosts_dirs, PATH_LIST, "/etc/caisson/certs.d /etc/containerd/certs.d"),
 };
 static const struct config_section images = SECTION(struct config_images, images_keys);

@@ -73,6 +73,8 @@ struct image_settings {
 	size_t n_registries;
 	const char *const *hosts_dirs; /* directories with <registry>/hosts.toml */
 	size_t n_hosts_dirs;
+	const char *const *auth_files; /* with credentials: registry/credentials.h */
+	size_t n_auth_files;
 };
 
 /* Settings are copied. Reads all images of the store; one that cannot be read is skipped
@@ -142,7 +144,7 @@ int image_untag(struct image_table *t, const char *ref, struct err *err);
 struct image_auth {
 	const char *username, *password;
 	const char *auth;           /* base64 of username:password */
-	const char *server_address; /* informative; credentials only go to the image's own registry */
+	const char *server_address; /* the host that they are for; empty: the image's own registry */
 	const char *identity_token; /* a refresh token for the registry's token server */
 	const char *registry_token; /* a Bearer token for the registry itself */
 };

@@ -150,7 +150,8 @@ static int open_session(struct image_table *t, const struct reference *ref, cons
 
 	if (auth)
 		credentials = (struct registry_credentials){ auth->username, auth->password, auth->auth,
-							     auth->identity_token, auth->registry_token };
+							     auth->identity_token, auth->registry_token,
+							     auth->server_address };
 	return registry_session_new(t->registry, ref->host, ref->repository, &credentials, stop, ret, err);
 }
 
@@ -184,6 +185,7 @@ static void unref(struct pull *p)
 	free((char *)p->auth.username);
 	free((char *)p->auth.password);
 	free((char *)p->auth.auth);
+	free((char *)p->auth.server_address);
 	free((char *)p->auth.identity_token);
 	free((char *)p->auth.registry_token);
 	free(p);
@@ -222,8 +224,8 @@ static char *key_of(const struct reference *ref, const struct image_auth *auth)
 	char canonical[REFERENCE_TEXT_MAX];
 
 #define PART(x) (auth && auth->x ? auth->x : "")
-	return mem_printf("%s\n%s\n%s\n%s\n%s\n%s", reference_format(ref, canonical), PART(username),
-			  PART(password), PART(auth), PART(identity_token), PART(registry_token));
+	return mem_printf("%s\n%s\n%s\n%s\n%s\n%s\n%s", reference_format(ref, canonical), PART(username),
+			  PART(password), PART(auth), PART(identity_token), PART(registry_token), PART(server_address));
 #undef PART
 }
 
@@ -247,7 +249,7 @@ static struct pull *join(struct image_table *t, const struct reference *ref, con
 	p->key = take_ptr(&key);
 	p->ref = *ref;
 	p->auth = (struct image_auth){ mem_strdup(auth->username), mem_strdup(auth->password),
-				       mem_strdup(auth->auth), NULL,
+				       mem_strdup(auth->auth), mem_strdup(auth->server_address),
 				       mem_strdup(auth->identity_token), mem_strdup(auth->registry_token) };
 	p->refs = 1; /* the thread's */
 	list_append(&t->pulls, &p->link);

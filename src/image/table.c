@@ -41,6 +41,8 @@ static struct registry_settings registry_settings_of(const struct image_settings
 		.n_registries = s->n_registries,
 		.hosts_dirs = s->hosts_dirs,
 		.n_hosts_dirs = s->n_hosts_dirs,
+		.auth_files = s->auth_files,
+		.n_auth_files = s->n_auth_files,
 	};
 }
 

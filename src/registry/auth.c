@@ -5,26 +5,16 @@
  */
 #include "registry/session.h"
 
-#include "json/json.h"
+#include "registry/token.h"
 
 #include <stdio.h>
 
 enum { TOKEN_MAX = 64 * 1024 };
 
-struct token_answer {
-	char *token, *access_token;
-};
-
-static const struct json_field token_fields[] = {
-	JSON_FIELD(STR, struct token_answer, token, "token", 0),
-	JSON_FIELD(STR, struct token_answer, access_token, "access_token", 0),
-};
-static const struct json_type token_type = JSON_TYPE("token", struct token_answer, token_fields);
-
-static char *basic(const char *username, const char *password)
+static char *basic(const struct credentials *c)
 {
 	CLEANUP(buf_done) struct buf out = BUF_INIT(TOKEN_MAX);
-	autofree char *pair = mem_printf("%s:%s", username, password);
+	autofree char *pair = mem_printf("%s:%s", c->username, c->password);
 
 	buf_puts(&out, "Basic ");
 	base64_encode(pair, strlen(pair), &out);
@@ -44,19 +34,78 @@ static void parameter(struct buf *out, const char *name, const char *value)
 			buf_printf(out, "%%%02X", *p);
 }
 
-static int fetch_token(struct endpoint *e, const struct challenge *c, char **ret, struct err *err)
+/* The scope that we know, and the one that the server names when it is for pulling as well. */
+static void scopes(const struct endpoint *e, const struct challenge *c, bool form, struct buf *query)
+{
+	autofree char *ours = mem_printf("repository:%s:pull", e->repository);
+	autofree char *both = mem_printf("%s %s", ours, c->scope);
+	bool more = !str_eq(c->scope, ours) && str_skip_prefix(c->scope, "repository:") &&
+		    str_has_suffix(c->scope, ":pull") && !strchr(c->scope, ' ');
+
+	/* OAuth2 has them in one parameter, the older way has one each */
+	parameter(query, "scope", form && more ? both : ours);
+	if (!form && more)
+		parameter(query, "scope", c->scope);
+}
+
+enum token_way { WAY_GET, WAY_REFRESH, WAY_PASSWORD };
+
+/* One request to the token server: 1 when it does not know this way. */
+static int ask(struct endpoint *e, const struct challenge *c, enum token_way way, char **ret, struct err *err)
 {
 	CLEANUP(buf_done) struct buf query = BUF_INIT(TOKEN_MAX), body = BUF_INIT(TOKEN_MAX);
-	CLEANUP(arena_done) struct arena a = ARENA_INIT;
-	autofree char *scope = mem_printf("repository:%s:pull", e->repository), *url = NULL, *authorization =
-		NULL;
-	struct transfer_request req;
+	const struct credentials *cr = &e->credentials;
+	autofree char *url = NULL, *authorization = NULL;
 	const struct transfer_answer *answer;
-	struct token_answer token;
+	struct transfer_request req;
 	struct transfer *t = NULL;
-	bool has_secret = *e->identity_token || *e->username;
 	char words[300];
 	int code, r;
+
+	if (way == WAY_REFRESH) {
+		parameter(&query, "grant_type", "refresh_token");
+		parameter(&query, "refresh_token", cr->identity_token);
+	} else if (way == WAY_PASSWORD) {
+		parameter(&query, "grant_type", "password");
+		parameter(&query, "username", cr->username);
+		parameter(&query, "password", cr->password);
+	}
+	if (way != WAY_GET)
+		parameter(&query, "client_id", "caisson");
+	parameter(&query, "service", c->service);
+	scopes(e, c, way != WAY_GET, &query);
+	if (way == WAY_GET)
+		url = mem_printf("%s%s%s", c->realm, strchr(c->realm, '?') ? "&" : "?", buf_text(&query));
+	else
+		url = mem_strdup(c->realm);
+	endpoint_request_init(e, url, &req);
+	if (way != WAY_GET)
+		req.form = buf_text(&query);
+	else if (*cr->username)
+		req.authorization = authorization = basic(cr);
+	r = transfer_start(&req, &t, &answer, &code, err);
+	if (r < 0)
+		return r;
+	if (answer->status == 200) {
+		r = transfer_read_all(t, &body, err);
+		if (r == 0)
+			r = token_read(body.data, body.len, ret, err);
+	} else if (way == WAY_GET && *cr->username && (answer->status == 404 || answer->status == 405)) {
+		r = 1;
+	} else {
+		endpoint_server_words(t, words, sizeof(words));
+		r = err_set(err, answer->status < 500 ? ERR_DENIED : ERR_UNAVAILABLE, "status %ld%s%s",
+			    answer->status, *words ? ": " : "", words);
+	}
+	transfer_free(t);
+	return r;
+}
+
+static int fetch_token(struct endpoint *e, const struct challenge *c, char **ret, struct err *err)
+{
+	bool has_secret = *e->credentials.identity_token || *e->credentials.username;
+	autofree char *token = NULL;
+	int r;
 
 	if (!str_skip_prefix(c->realm, "https://") && !str_skip_prefix(c->realm, "http://"))
 		return err_set(err, ERR_INVALID, "its token server \"%.200s\" is no web address", c->realm);
@@ -64,53 +113,58 @@ static int fetch_token(struct endpoint *e, const struct challenge *c, char **ret
 	    e->host->schemes[e->scheme] == SCHEME_HTTPS)
 		return err_set(err, ERR_DENIED,
 			       "its token server %.200s would get the credentials in the clear", c->realm);
-	if (*e->identity_token) {
-		parameter(&query, "grant_type", "refresh_token");
-		parameter(&query, "client_id", "caisson");
-		parameter(&query, "refresh_token", e->identity_token);
-	}
-	parameter(&query, "service", c->service);
-	parameter(&query, "scope", scope);
-	if (*e->identity_token)
-		url = mem_strdup(c->realm);
-	else
-		url = mem_printf("%s%s%s", c->realm, strchr(c->realm, '?') ? "&" : "?", buf_text(&query));
-	endpoint_request_init(e, url, &req);
-	if (*e->identity_token)
-		req.form = buf_text(&query);
-	else if (*e->username)
-		req.authorization = authorization = basic(e->username, e->password);
-	r = transfer_start(&req, &t, &answer, &code, err);
+	r = ask(e, c, *e->credentials.identity_token ? WAY_REFRESH : WAY_GET, &token, err);
+	if (r == 1)
+		r = ask(e, c, WAY_PASSWORD, &token, err);
 	if (r < 0)
 		return err_wrap(err, r, "token server %.200s", c->realm);
-	if (answer->status != 200) {
-		bool denied = answer->status == 401 || answer->status == 403;
-
-		endpoint_server_words(t, words, sizeof(words));
-		r = err_set(err, denied ? ERR_DENIED : ERR_UNAVAILABLE,
-			    "token server %.200s: status %ld%s%s%s", c->realm, answer->status,
-			    *words ? ": " : "", words, has_secret ? "" : " (no credentials were given)");
-	} else {
-		r = transfer_read_all(t, &body, err);
-		if (r == 0)
-			r = json_read(&token_type, body.data, body.len, &a, &token, err);
-		if (r < 0)
-			err_wrap(err, r, "token server %.200s", c->realm);
-	}
-	transfer_free(t);
-	if (r < 0)
-		return r;
-	if (str_empty(token.token))
-		token.token = token.access_token;
-	if (str_empty(token.token))
-		return err_set(err, ERR_DENIED, "token server %.200s gave no token", c->realm);
-	*ret = mem_printf("Bearer %s", token.token);
+	*ret = mem_printf("Bearer %s", token);
 	return 0;
 }
 
-int endpoint_authenticate(struct endpoint *e, const struct transfer_answer *answer,
-			 unsigned generation,
-			 struct err *err)
+/* Under the mutex. What the caller did not bring may lie on the node. */
+static int look_up(struct endpoint *e, struct err *err)
+{
+	const struct policy_rest *rest = policy_rest(e->session->policy);
+	struct credentials found = { "", "", "", "", "" };
+	int r;
+
+	if (e->looked_up)
+		return 0;
+	r = credentials_find(rest->auth_files, rest->n_auth_files, e->host->name, e->repository,
+			     &e->session->arena, &found, err);
+	if (r < 0)
+		return r;
+	e->looked_up = true;
+	if (r > 0)
+		e->credentials = found;
+	return 0;
+}
+
+/* Under the mutex. */
+static int answer_challenge(struct endpoint *e, const struct challenge *c, char **ret, struct err *err)
+{
+	const struct credentials *cr = &e->credentials;
+	int r = look_up(e, err);
+
+	if (r < 0)
+		return r;
+	if (*cr->registry_token && e->generation > 0)
+		return err_set(err, ERR_DENIED, "refused the registry token");
+	if (*cr->registry_token) {
+		*ret = mem_printf("Bearer %s", cr->registry_token);
+		return 0;
+	}
+	if (c->scheme == CHALLENGE_BEARER)
+		return fetch_token(e, c, ret, err);
+	if (!*cr->username)
+		return err_set(err, ERR_DENIED, "asks for a user name and password");
+	*ret = basic(cr);
+	return 0;
+}
+
+int endpoint_authenticate(struct endpoint *e, const struct transfer_answer *answer, unsigned generation,
+			  struct err *err)
 {
 	const struct challenge *chosen = NULL;
 	char *fresh = NULL;
@@ -127,15 +181,7 @@ int endpoint_authenticate(struct endpoint *e, const struct transfer_answer *answ
 		return err_set(err, ERR_DENIED, "asks for authentication in no known way");
 	pthread_mutex_lock(&e->session->mutex);
 	if (e->generation == generation) {
-		if (*e->registry_token && e->generation > 0)
-			r = err_set(err, ERR_DENIED, "refused the registry token");
-		else if (chosen->scheme == CHALLENGE_BEARER)
-			r = fetch_token(e, chosen, &fresh, err);
-		else if (*e->username)
-			fresh = basic(e->username, e->password);
-		else
-			r = err_set(err, ERR_DENIED,
-				    "asks for a user name and password, and none were given");
+		r = answer_challenge(e, chosen, &fresh, err);
 		if (r == 0) {
 			free(e->authorization);
 			e->authorization = fresh;

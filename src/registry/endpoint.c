@@ -228,7 +228,7 @@ static int again(struct endpoint *e, const struct transfer_answer *answer, const
 	int64_t wait;
 	int r;
 
-	if (answer->status == 401 && *logins < 2 && (!*e->registry_token || !*logins)) {
+	if (answer->status == 401 && *logins < 2) {
 		++*logins;
 		r = endpoint_authenticate(e, answer, a->generation, err);
 		return r < 0 ? r : 1;
@@ -240,6 +240,21 @@ static int again(struct endpoint *e, const struct transfer_answer *answer, const
 		wait = NSEC_PER_SEC * (answer->retry_after < WAIT_MAX_S ? answer->retry_after : WAIT_MAX_S);
 	r = nap(e->session->cancel, wait, err);
 	return r < 0 ? r : 1;
+}
+
+/* A refusal ends with the credentials that were refused. */
+static int whose(struct endpoint *e, int r, struct err *err)
+{
+	size_t n = strlen(err->text);
+
+	pthread_mutex_lock(&e->session->mutex);
+	if (*e->credentials.source)
+		snprintf(err->text + n, sizeof(err->text) - n, " (credentials from %.300s)",
+			 e->credentials.source);
+	else
+		snprintf(err->text + n, sizeof(err->text) - n, " (no credentials for it are known)");
+	pthread_mutex_unlock(&e->session->mutex);
+	return r;
 }
 
 int endpoint_get(struct endpoint *e, const struct endpoint_request *request, struct transfer **ret,
@@ -280,7 +295,7 @@ int endpoint_get(struct endpoint *e, const struct endpoint_request *request, str
 			r = refused(t, answer, err);
 		transfer_free(t);
 		if (r < 0)
-			return r;
+			return err && err->kind == ERR_DENIED ? whose(e, r, err) : r;
 	}
 }
 

@@ -58,11 +58,15 @@ struct policy *policy_new(const struct registry_settings *s)
 	struct arena *a = &p->arena;
 
 	atomic_init(&p->refs, 1);
-	p->rest = (struct policy_rest){ arena_strdup(a, s->ca_file), s->connect_timeout, s->stall_timeout };
+	p->rest = (struct policy_rest){ .ca_file = arena_strdup(a, s->ca_file),
+					.connect_timeout = s->connect_timeout,
+					.stall_timeout = s->stall_timeout };
 	p->insecure = copy_list(a, s->insecure, s->n_insecure);
 	p->n_insecure = s->n_insecure;
 	p->dirs = copy_list(a, s->hosts_dirs, s->n_hosts_dirs);
 	p->n_dirs = s->n_hosts_dirs;
+	p->rest.auth_files = (const char *const *)copy_list(a, s->auth_files, s->n_auth_files);
+	p->rest.n_auth_files = s->n_auth_files;
 	p->registries = arena_new(a, s->n_registries + 1, sizeof(*p->registries));
 	p->n_registries = s->n_registries;
 	for (size_t i = 0; i < s->n_registries; i++) {
@@ -164,7 +168,7 @@ static struct host *from_config(const struct policy *p, const struct config_regi
 	}
 	for (size_t i = 0; i < c->n_capabilities; i++)
 		if (!str_eq(c->capabilities[i], "pull") && !str_eq(c->capabilities[i], "resolve")) {
-			*ret_r = err_set(err, ERR_INVALID, "%s: capabilities: expected pull or resolve", source);
+			*ret_r = err_set(err, ERR_INVALID, "%s: capabilities: no such word", source);
 			return NULL;
 		}
 	if (c->n_capabilities) {

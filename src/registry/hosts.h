@@ -58,6 +58,8 @@ void policy_unref(struct policy *p);
 struct policy_rest {
 	const char *ca_file;
 	int64_t connect_timeout, stall_timeout;
+	const char *const *auth_files;
+	size_t n_auth_files;
 };
 const struct policy_rest *policy_rest(const struct policy *p);
 

@@ -28,9 +28,12 @@
  * speak plain HTTP. "docker.io" is reached at registry-1.docker.io. Proxies come from the
  * environment, except for loopback.
  *
- * Credentials go to the registry itself and to the token server that it names, and nowhere
- * else: a redirect to another host carries none. They are not sent in the clear where the
- * registry speaks TLS.
+ * Credentials. Those of the caller are for the registry itself, or for the host that they
+ * name; they go there and to the token server that it names, and nowhere else: a redirect to
+ * another host carries none. They are not sent in the clear where the registry speaks TLS.
+ * For whom the caller has none, and for mirrors, the files and helpers of the node are looked
+ * through (registry/credentials.h), once a host asks who we are. What a refusal says ends with
+ * the source of the credentials that were refused.
  *
  * What a server sends is hostile: header lines, challenges, tokens and error texts are
  * bounded, manifests by the buffer's bound; a blob is as long as it is and its reader
@@ -63,6 +66,8 @@ struct registry_settings {
 	size_t n_registries;
 	const char *const *hosts_dirs; /* with <registry>/hosts.toml: registry/hosts.h */
 	size_t n_hosts_dirs;
+	const char *const *auth_files; /* config.json, auth.json: registry/credentials.h */
+	size_t n_auth_files;
 };
 
 /* Settings are copied. */
@@ -78,12 +83,13 @@ struct registry_credentials {
 	const char *auth;           /* base64 of username:password, used when username is empty */
 	const char *identity_token; /* OAuth2 refresh token */
 	const char *registry_token; /* sent as Bearer token as it is */
+	const char *server;         /* which host they are for, "https://index.docker.io/v1/"; empty:
+				     * the registry of the session */
 };
 
 /*
  * Chooses the hosts to ask (registry/hosts.h), which reads their files: INVALID when one is
- * wrong. credentials are for the registry itself, not for its mirrors; they may be NULL and
- * are copied; cancel may be NULL and is borrowed.
+ * wrong. credentials may be NULL and are copied; cancel may be NULL and is borrowed.
  */
 int registry_session_new(struct registry *reg, const char *host, const char *repository,
 			 const struct registry_credentials *credentials, const atomic_bool *cancel,

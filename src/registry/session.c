@@ -37,33 +37,46 @@ void registry_free(struct registry *reg)
 	free(reg);
 }
 
+static const char *copy(struct arena *a, const char *s)
+{
+	return s ? arena_strdup(a, s) : "";
+}
+
+/* Is this the host that the caller's credentials are for? */
+static bool is_for(const struct endpoint *e, const char *server)
+{
+	struct host named = { .next = NULL };
+
+	if (str_empty(server))
+		return !e->host->mirror;
+	if (host_set_url(&named, server, false, &e->session->arena, NULL) < 0)
+		return false;
+	if (str_eq(named.name, "index.docker.io") || str_eq(named.name, "docker.io"))
+		named.name = (char *)"registry-1.docker.io";
+	return str_eq(named.name, e->host->name);
+}
+
 static int take_credentials(struct endpoint *e, const struct registry_credentials *c, struct err *err)
 {
-	CLEANUP(buf_done) struct buf pair = BUF_INIT(64 * 1024);
 	struct arena *a = &e->session->arena;
-	char *colon;
+	struct credentials *to = &e->credentials;
+	int r = 0;
 
-	e->username = e->password = e->identity_token = e->registry_token = e->credentials = "";
-	if (!c)
+	*to = (struct credentials){ "", "", "", "", "" };
+	if (!c || !is_for(e, c->server) ||
+	    (str_empty(c->username) && str_empty(c->auth) && str_empty(c->identity_token) &&
+	     str_empty(c->registry_token)))
 		return 0;
-	if (str_empty(c->username) && !str_empty(c->auth)) {
-		if (base64_decode(c->auth, &pair) < 0 || !(colon = strchr(buf_text(&pair), ':')))
-			return err_set(err, ERR_INVALID,
-				       "credentials: auth is not the base64 of user:password");
-		*colon = '\0';
-		e->username = arena_strdup(a, buf_text(&pair));
-		e->password = arena_strdup(a, colon + 1);
-	} else if (!str_empty(c->username)) {
-		e->username = arena_strdup(a, c->username);
-		e->password = c->password ? arena_strdup(a, c->password) : "";
-	}
-	e->identity_token = c->identity_token ? arena_strdup(a, c->identity_token) : "";
-	e->registry_token = c->registry_token ? arena_strdup(a, c->registry_token) : "";
-	if (*e->registry_token) {
-		e->authorization = mem_printf("Bearer %s", e->registry_token);
+	*to = (struct credentials){ copy(a, c->username), copy(a, c->password), copy(a, c->identity_token),
+				    copy(a, c->registry_token), "the request" };
+	e->looked_up = true;
+	if (!*to->username && !str_empty(c->auth))
+		r = credentials_split(c->auth, a, &to->username, &to->password, err);
+	if (*to->registry_token) {
+		e->authorization = mem_printf("Bearer %s", to->registry_token);
 		e->generation = 1;
 	}
-	return 0;
+	return r < 0 ? err_wrap(err, r, "credentials") : 0;
 }
 
 static int add_endpoints(struct registry_session *s, const struct registry_credentials *credentials,
@@ -83,7 +96,7 @@ static int add_endpoints(struct registry_session *s, const struct registry_crede
 		e->host = h;
 		e->repository = host_repository(h, s->repository, &s->arena);
 		e->query = h->mirror ? arena_printf(&s->arena, "?ns=%s", s->registry) : "";
-		r = take_credentials(e, h->mirror ? NULL : credentials, err);
+		r = take_credentials(e, credentials, err);
 	}
 	return r;
 }
@@ -322,7 +335,6 @@ int registry_explain(struct registry_session *s, const char *reference, struct r
 		step->mirror = e->host->mirror;
 		snprintf(step->repository, sizeof(step->repository), "%s", e->repository);
 		snprintf(step->source, sizeof(step->source), "%s", e->host->source);
-		snprintf(step->credentials, sizeof(step->credentials), "%s", e->credentials);
 		snprintf(step->capabilities, sizeof(step->capabilities), "%s", capabilities(e->host));
 		if (found) {
 			step->outcome = REGISTRY_NOT_NEEDED;
@@ -341,6 +353,7 @@ int registry_explain(struct registry_session *s, const char *reference, struct r
 			}
 		}
 		endpoint_address(e, step->address, sizeof(step->address));
+		snprintf(step->credentials, sizeof(step->credentials), "%s", e->credentials.source);
 	}
 	*ret = steps;
 	*ret_n = s->n_endpoints;

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "registry/credentials.h"
 #include "registry/hosts.h"
 #include "registry/transfer.h"
 
@@ -20,9 +21,9 @@ struct endpoint {
 	const struct host *host;
 	const char *repository;  /* as this host has it */
 	const char *query;       /* "?ns=docker.io" for a mirror, so that one mirror can serve many; or "" */
-	const char *username, *password, *identity_token, *registry_token; /* "" where absent */
-	const char *credentials; /* where they come from, for errors: "the request"; "" without */
 	/* under the session's mutex */
+	struct credentials credentials; /* source "": none are known */
+	bool looked_up;          /* in the files: done, or not to be done */
 	size_t scheme;           /* the one that answered, or the first */
 	bool scheme_known;
 	bool down;               /* could not be reached or broke off: others first */

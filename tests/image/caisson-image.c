@@ -7,7 +7,7 @@
  *	              explain REF
  *
  * Environment: INSECURE, CA_FILE, STALL (seconds), AUTH (user:password), PARALLEL,
- * LAYER_BYTES, KEEP_BLOBS, HOSTS_DIR, CONFIG (YAML, of which `registries` counts). Prints what the tests look at, one thing a line.
+ * LAYER_BYTES, KEEP_BLOBS, HOSTS_DIR, AUTH_FILE, SERVER (of AUTH), IDENTITY, TOKEN, CONFIG (YAML, of which `registries` counts). Prints what the tests look at, one thing a line.
  */
 #include "config/config.h"
 #include "image/image.h"
@@ -34,7 +34,10 @@ static int pull(char **args, struct err *err)
 		a.username = auth;
 		a.password = colon + 1;
 	}
-	r = image_pull(table, &(struct image_pull){ .name = args[0], .auth = colon ? &a : NULL }, &id, err);
+	a.server_address = getenv("SERVER");
+	a.identity_token = getenv("IDENTITY");
+	a.registry_token = getenv("TOKEN");
+	r = image_pull(table, &(struct image_pull){ .name = args[0], .auth = &a }, &id, err);
 	if (r == 0)
 		puts(id);
 	return r;
@@ -289,7 +292,7 @@ static int run(char **argv, int argc, struct err *err)
 					   .parallel = (unsigned)number("PARALLEL"),
 					   .limits = { .layer_bytes = (uint64_t)number("LAYER_BYTES") } };
 	struct store_options options = { .keep_blobs = getenv("KEEP_BLOBS") };
-	const char *hosts_dir = getenv("HOSTS_DIR");
+	const char *hosts_dir = getenv("HOSTS_DIR"), *auth_file = getenv("AUTH_FILE");
 	CLEANUP(buf_done) struct buf text = BUF_INIT(CONFIG_MAX);
 	CLEANUP(arena_done) struct arena arena = ARENA_INIT;
 	struct config config;
@@ -297,6 +300,8 @@ static int run(char **argv, int argc, struct err *err)
 
 	settings.hosts_dirs = &hosts_dir;
 	settings.n_hosts_dirs = hosts_dir != NULL;
+	settings.auth_files = &auth_file;
+	settings.n_auth_files = auth_file != NULL;
 	if (getenv("CONFIG")) {
 		buf_puts(&text, getenv("CONFIG"));
 		r = config_read("CONFIG", text.data, text.len, &arena, &config, err);

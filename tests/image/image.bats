@@ -169,9 +169,9 @@ nothing_left() {
 	AUTH=me:secret image pull "$REG/flat:t"
 	run image pull "$REG/flat:t"
 	[ "$status" -ne 0 ]
-	[[ $output == *"DENIED: pull $REG/flat:t: $REG: manifest t: asks for a user name and password"* ]]
+	[[ $output == *"DENIED: pull $REG/flat:t: $REG: manifest t: asks for a user name and password (no credentials for it are known)"* ]]
 	AUTH=me:wrong run image pull "$REG/flat:t"
-	[[ $output == *"DENIED"*"status 401"*"who are you"* ]]
+	[[ $output == *"DENIED"*"status 401"*"who are you"*" (credentials from the request)" ]]
 }
 
 @test "Bearer: anonymous and with credentials; the token server's refusal is told" {
@@ -182,7 +182,7 @@ nothing_left() {
 	serve "$MADE/flat" --token me:secret
 	AUTH=me:secret image pull "$REG/flat:t"
 	AUTH=me:wrong run image pull "$REG/flat:t"
-	[[ $output == *"DENIED"*"token server http://$REG/token: status 401: no such user"* ]]
+	[[ $output == *"DENIED"*"token server http://$REG/token: status 401: no such user (credentials from the request)" ]]
 }
 
 @test "a redirect to another host carries no credentials" {

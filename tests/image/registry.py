@@ -4,10 +4,11 @@ down what it was asked.
 
     registry.py LAYOUT LOG [--port N] [--tls CERT KEY] [--basic USER:PASS] [--token USER:PASS]
                 [--busy N] [--redirect] [--hold SECONDS] [--truncate BYTES] [--type MEDIATYPE]
-                [--client-ca PEM] [--header NAME] [--missing]
+                [--refresh TOKEN] [--post] [--client-ca PEM] [--header NAME] [--missing]
 
 Prints its port first. LOG gets a line for each request: path, authorization or "-".
---token: Bearer tokens by /token, which wants Basic when USER:PASS is not ":".  --busy: the
+--token: Bearer tokens by /token, which wants Basic when USER:PASS is not ":"; with --post it
+only knows OAuth2's POST, with --refresh only that refresh token.  --busy: the
 first N requests are answered 503 with Retry-After 0.  --redirect: blobs are elsewhere, on
 127.0.0.2 with another port, which writes "other" before its lines.  --hold: a blob's second
 half comes later.  --truncate: blobs end, and say so, after so many bytes.  --client-ca: only
@@ -23,6 +24,7 @@ import ssl
 import sys
 import threading
 import time
+import urllib.parse
 
 p = argparse.ArgumentParser()
 p.add_argument("layout")
@@ -36,6 +38,8 @@ p.add_argument("--redirect", action="store_true")
 p.add_argument("--hold", type=float, default=0)
 p.add_argument("--truncate", type=int)
 p.add_argument("--type")
+p.add_argument("--refresh")
+p.add_argument("--post", action="store_true")
 p.add_argument("--client-ca")
 p.add_argument("--header")
 p.add_argument("--missing", action="store_true")
@@ -76,6 +80,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(401, b'{"errors":[{"code":"UNAUTHORIZED","message":"who are you"}]}', "application/json",
                     [("WWW-Authenticate", challenge)])
 
+    def do_POST(self):
+        """OAuth2 at the token server: a refresh token, or user and password."""
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        print(self.path, self.headers.get("Authorization", "-"), body, file=log)
+        form = dict(urllib.parse.parse_qsl(body))
+        known = (form.get("grant_type") == "refresh_token" and form.get("refresh_token") == args.refresh
+                 or form.get("grant_type") == "password" and f"{form['username']}:{form['password']}" == args.token)
+        if self.path != "/token" or not known or not form.get("scope", "").startswith("repository:"):
+            return self.answer(401, b'{"error":"invalid_grant","details":"no such grant"}', "application/json")
+        return self.answer(200, b'{"access_token":"tok"}', "application/json")
+
     def do_GET(self):
         global busy
         elsewhere = self.server is other
@@ -84,6 +99,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
               file=log)
         path = self.path.split("?")[0]
         if path == "/token":
+            if args.refresh or args.post:
+                return self.answer(405)
             if args.token != ":" and auth != basic(args.token):
                 return self.answer(401, b'{"details":"no such user"}', "application/json")
             if "scope=repository%3A" not in self.path:
@@ -96,7 +113,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not elsewhere and args.basic and auth != basic(args.basic):
             return self.denied('Basic realm="test"')
         if not elsewhere and args.token and auth != "Bearer tok":
-            return self.denied(f'Bearer realm="{self.base()}/token",service="test",scope="repository:x:pull"')
+            name = self.path[4:].rsplit("/", 2)[0]
+            return self.denied(f'Bearer realm="{self.base()}/token",service="test",scope="repository:{name}:pull"')
         what, name = path.split("/")[-2:]
         digest = name if name.startswith("sha256:") else top["digest"]
         file = f"{args.layout}/blobs/sha256/{digest[7:]}"

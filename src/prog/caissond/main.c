@@ -69,6 +69,8 @@ struct image_settings daemon_image_settings(const struct config *config)
 		.n_registries = config->n_registries,
 		.hosts_dirs = (const char *const *)c->hosts_dirs,
 		.n_hosts_dirs = c->n_hosts_dirs,
+		.auth_files = (const char *const *)c->auth_files,
+		.n_auth_files = c->n_auth_files,
 	};
 }
 
