@@ -34,6 +34,13 @@ struct config_cni {
 	int64_t timeout;       /* ns, of one plugin chain */
 };
 
+struct config_image_limits { /* of what a registry may make us unpack */
+	uint64_t layer_size;    /* bytes of one layer, unpacked */
+	uint64_t layer_entries;
+	uint64_t layer_ratio;   /* unpacked to compressed */
+	uint64_t layers;        /* of one image */
+};
+
 struct config_images {
 	char **insecure_registries; /* hosts asked by plain HTTP, or by TLS without verification */
 	size_t n_insecure_registries;
@@ -41,6 +48,8 @@ struct config_images {
 	char **pinned;         /* references that the kubelet shall not remove */
 	size_t n_pinned;
 	bool keep_blobs;       /* keep compressed layers after they are unpacked */
+	uint32_t image_gc_high, image_gc_low; /* percent of the disk; high 0: never */
+	struct config_image_limits limits;
 	int64_t connect_timeout, stall_timeout; /* ns */
 	uint32_t parallel;     /* layers fetched at once in one pull */
 	char **hosts_dirs;     /* directories with <registry>/hosts.toml */

@@ -90,6 +90,33 @@ static int parse_duration(const char *s, int64_t *ret)
 	return -EINVAL;
 }
 
+static int parse_size(const char *s, uint64_t *ret)
+{
+	static const struct {
+		const char *unit;
+		unsigned shift;
+	} units[] = { { "", 0 }, { "KiB", 10 }, { "MiB", 20 }, { "GiB", 30 }, { "TiB", 40 } };
+	size_t n = strspn(s, "0123456789");
+	char digits[20];
+	uint64_t value;
+
+	if (!n || n >= sizeof(digits))
+		return -EINVAL;
+	memcpy(digits, s, n);
+	digits[n] = '\0';
+	if (str_to_u64(digits, 10, &value) < 0 || !value)
+		return -EINVAL;
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		if (!str_eq(s + n, units[i].unit))
+			continue;
+		if (value > (UINT64_C(1) << 50) >> units[i].shift)
+			return -EINVAL;
+		*ret = value << units[i].shift;
+		return 0;
+	}
+	return -EINVAL;
+}
+
 static int parse_scalar(const struct config_key *key, const char *s, struct arena *a, void *at,
 			const char **ret_expected)
 {
@@ -121,6 +148,18 @@ static int parse_scalar(const struct config_key *key, const char *s, struct aren
 			return -EINVAL;
 		*(uint32_t *)at = count;
 		return 0;
+	case CONFIG_PERCENT:
+		*ret_expected = "a percentage from 0 to 100";
+		if (str_to_u32(s, 10, &count) < 0 || count > 100)
+			return -EINVAL;
+		*(uint32_t *)at = count;
+		return 0;
+	case CONFIG_NUMBER:
+		*ret_expected = "a number from 1";
+		return str_to_u64(s, 10, at) < 0 || !*(uint64_t *)at ? -EINVAL : 0;
+	case CONFIG_SIZE:
+		*ret_expected = "a size such as 512KiB, 32MiB or 64GiB";
+		return parse_size(s, at);
 	case CONFIG_DURATION:
 		*ret_expected = "a duration such as 500ms, 30s or 2m";
 		return parse_duration(s, at);

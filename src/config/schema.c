@@ -22,11 +22,23 @@ static const struct config_key cni_keys[] = {
 };
 static const struct config_section cni = SECTION(struct config_cni, cni_keys);
 
+static const struct config_key image_limits_keys[] = {
+	KEY(struct config_image_limits, layer_size, SIZE, "64GiB"),
+	KEY(struct config_image_limits, layer_entries, NUMBER, "4000000"),
+	KEY(struct config_image_limits, layer_ratio, NUMBER, "1000"),
+	KEY(struct config_image_limits, layers, NUMBER, "500"),
+};
+static const struct config_section image_limits = SECTION(struct config_image_limits, image_limits_keys);
+
 static const struct config_key images_keys[] = {
 	KEY_LIST(struct config_images, insecure_registries, STR_LIST, ""),
 	KEY(struct config_images, ca, PATH, ""),
 	KEY_LIST(struct config_images, pinned, STR_LIST, ""),
 	KEY(struct config_images, keep_blobs, BOOL, "false"),
+	KEY(struct config_images, image_gc_high, PERCENT, "0"),
+	KEY(struct config_images, image_gc_low, PERCENT, "0"),
+	{ .name = "limits", .kind = CONFIG_SECTION, .offset = offsetof(struct config_images, limits),
+	  .section = &image_limits },
 	KEY(struct config_images, connect_timeout, DURATION, "10s"),
 	KEY(struct config_images, stall_timeout, DURATION, "30s"),
 	KEY(struct config_images, parallel, COUNT, "3"),

@@ -11,6 +11,9 @@ enum config_kind {
 	CONFIG_BOOL,     /* bool */
 	CONFIG_COUNT,    /* uint32_t, 1 to 1000 */
 	CONFIG_PORT,     /* uint32_t, 0 to 65535 */
+	CONFIG_PERCENT,  /* uint32_t, 0 to 100 */
+	CONFIG_NUMBER,   /* uint64_t, from 1 */
+	CONFIG_SIZE,     /* uint64_t bytes: 4096, 512KiB, 32MiB, 64GiB */
 	CONFIG_DURATION, /* int64_t ns: 500ms, 30s, 2m, 1h */
 	CONFIG_CHOICE,   /* int: index in names */
 	CONFIG_STR_LIST, /* char ** and size_t */

@@ -44,6 +44,8 @@ static void every_kind_of_value_is_read(void **state)
 				   "images:\n"
 				   "  insecure_registries: [localhost:5000]\n"
 				   "  parallel: 8\n"
+				   "  image_gc_low: 70\n"
+				   "  limits: {layer_size: 3GiB, layer_ratio: 50}\n"
 				   "  keep_blobs: true\n"
 				   "  pinned: [a, 'b:1']\n",
 				   &a, &c, &err),
@@ -53,6 +55,9 @@ static void every_kind_of_value_is_read(void **state)
 	assert_int_equal(c.cni.timeout, 1500 * NSEC_PER_MSEC);
 	assert_int_equal(c.cni.n_bin_dirs, 1);
 	assert_int_equal(c.images.parallel, 8);
+	assert_int_equal(c.images.image_gc_low, 70);
+	assert_int_equal(c.images.limits.layer_size, UINT64_C(3) << 30);
+	assert_int_equal(c.images.limits.layer_ratio, 50);
 	assert_true(c.images.keep_blobs);
 	assert_string_equal(c.images.insecure_registries[0], "localhost:5000");
 	assert_int_equal(c.images.n_pinned, 2);
@@ -74,6 +79,12 @@ static void errors_name_file_line_and_key(void **state)
 		{ "root: /a\nroot: /b\n", "c.yaml:2: root: given twice" },
 		{ "cni: 3\n", "c.yaml:1: cni: expected a mapping, got \"3\"" },
 		{ "cni:\n  bin_dirs: /a\n", "c.yaml:2: cni.bin_dirs: expected a list, got \"/a\"" },
+		{ "images:\n  image_gc_high: 101\n",
+		  "c.yaml:2: images.image_gc_high: expected a percentage from 0 to 100, got \"101\"" },
+		{ "images:\n  limits:\n    layer_size: 64GB\n",
+		  "c.yaml:3: images.limits.layer_size: expected a size such as 512KiB, 32MiB or 64GiB, got \"64GB\"" },
+		{ "images:\n  limits:\n    layer_entries: 0\n",
+		  "c.yaml:3: images.limits.layer_entries: expected a number from 1, got \"0\"" },
 		{ "images:\n  parallel: 0\n",
 		  "c.yaml:2: images.parallel: expected a number from 1 to 1000, got \"0\"" },
 		{ "images:\n  registry: x\n", "c.yaml:2: images.registry: no such key" },
@@ -133,6 +144,9 @@ static void the_packaged_file_says_the_defaults(void **state)
 	assert_int_equal(c.images.connect_timeout, d.images.connect_timeout);
 	assert_int_equal(c.images.stall_timeout, d.images.stall_timeout);
 	assert_int_equal(c.images.parallel, d.images.parallel);
+	assert_int_equal(c.images.image_gc_high, d.images.image_gc_high);
+	assert_int_equal(c.images.limits.layer_size, d.images.limits.layer_size);
+	assert_int_equal(c.images.limits.layers, d.images.limits.layers);
 	assert_int_equal(c.cni.plugins_max, d.cni.plugins_max);
 	assert_string_equal(c.pods.cgroup_parent, d.pods.cgroup_parent);
 	assert_string_equal(c.pods.seccomp_profile_root, d.pods.seccomp_profile_root);

@@ -70,6 +70,7 @@ static int pipeline(const struct fetch *f, struct fetched *l, struct source *fro
 	blob.progress = f->progress;
 	inflate = source_inflate_new(&blob.source, f->table->limits.layer_bytes,
 				     f->table->limits.layer_ratio);
+	source_inflate_stop(inflate, f->stop);
 	source_tee_init(&tar, source_inflate_source(inflate), UINT64_MAX, "layer");
 	r = unpack_layer(dirfd, &tar.source, &f->table->limits, &l->unpacked, err);
 	r = r < 0 ? explain(f, &blob, r, err) : verify(f, &blob, &tar, err);
@@ -105,7 +106,7 @@ static int fetch_fresh(const struct fetch *f, struct fetched *l, struct err *err
 	l->layer.inodes = l->unpacked.inodes;
 	l->layer.has_root = l->unpacked.has_root;
 	/* a tree that depends on those below it is only itself in this chain */
-	snprintf(l->layer.key, sizeof(l->layer.key), "%s", l->unpacked.n_implied ? f->chain_id : f->diff_id);
+	snprintf(l->layer.key, sizeof(l->layer.key), "%s", unpack_depends(&l->unpacked) ? f->chain_id : f->diff_id);
 	l->fresh = true;
 	return 0;
 }
@@ -141,7 +142,7 @@ static struct fetched *in_flight(const struct fetch *f)
 	list_for_each(l, &f->table->layers, struct fetched, link) {
 		if (!str_eq(l->diff_id, f->diff_id) || l->failed)
 			continue;
-		if (l->done && l->unpacked.n_implied && !str_eq(l->chain_id, f->chain_id))
+		if (l->done && unpack_depends(&l->unpacked) && !str_eq(l->chain_id, f->chain_id))
 			continue;
 		l->refs++;
 		return l;
@@ -164,7 +165,7 @@ int fetch_layer(const struct fetch *f, struct fetched **ret, struct err *err)
 			list_append(&t->layers, &mine->link);
 		while (l && !l->done && !l->failed && !atomic_load(f->stop))
 			pthread_cond_wait(&t->cond, &t->mutex);
-		use = l && l->done && (!l->unpacked.n_implied || str_eq(l->chain_id, f->chain_id));
+		use = l && l->done && (!unpack_depends(&l->unpacked) || str_eq(l->chain_id, f->chain_id));
 		pthread_mutex_unlock(&t->mutex);
 		if (l) {
 			fetched_free(mine);

@@ -7,6 +7,7 @@
  */
 #include "image/implied.h"
 
+#include "image/linked.h"
 #include "sys/sys.h"
 
 #include <dirent.h>
@@ -162,8 +163,7 @@ static void note(struct unpack_result *res, const char *path)
 	res->implied[res->n_implied++] = arena_strdup(&res->arena, path);
 }
 
-/* Makes the directory and notes each one that was missing. */
-static int make_path(int layer, const char *path, struct unpack_result *res, int *ret_fd)
+int implied_make_path(int layer, const char *path, struct unpack_result *res, int *ret_fd)
 {
 	char part[PATH_MAX];
 
@@ -241,7 +241,7 @@ static int move_content(int layer, const char *path, const char *target, struct 
 	if (r == -ENOENT)
 		return 0;
 	if (r == 0)
-		r = make_path(layer, where, res, &to);
+		r = implied_make_path(layer, where, res, &to);
 	if (r == -ELOOP || r == -ENOTDIR)
 		return 0;
 	if (r < 0)
@@ -266,7 +266,7 @@ static int move_content(int layer, const char *path, const char *target, struct 
 	return r;
 }
 
-static int finish_layer(int layer, const int *below, size_t n_below, struct unpack_result *res,
+static int finish_implied(int layer, const int *below, size_t n_below, struct unpack_result *res,
 			struct err *err)
 {
 	size_t moves = 0;
@@ -291,24 +291,40 @@ static int finish_layer(int layer, const int *below, size_t n_below, struct unpa
 	return 0;
 }
 
+/* Links first: the directories that they need are looked up with the others. */
+static int finish_layer(struct image_table *t, struct fetched *l, const int *fds, const int64_t *ids, size_t n,
+			struct err *err)
+{
+	const struct linked_stack below = { fds, ids, n };
+	int r = linked_finish(fds[n], &below, &l->unpacked, t->limits.layer_bytes, err);
+
+	if (r == 0)
+		r = finish_implied(fds[n], fds, n, &l->unpacked, err);
+	l->layer.bytes = l->unpacked.bytes;
+	l->layer.inodes = l->unpacked.inodes;
+	return r < 0 ? err_wrap(err, r, "layer %s", l->layer.digest) : 0;
+}
+
 int implied_finish(struct image_table *t, struct fetched **layers, size_t n, struct err *err)
 {
 	autofree int *fds = NULL;
+	autofree int64_t *ids = mem_new(n + 1, sizeof(*ids));
 	size_t opened = 0;
 	bool needed = false;
 	int r = 0;
 
 	for (size_t i = 0; i < n; i++)
-		needed = needed || (layers[i]->fresh && layers[i]->unpacked.n_implied);
+		needed = needed || (layers[i]->fresh && unpack_depends(&layers[i]->unpacked));
 	if (!needed)
 		return 0;
 	fds = mem_new(n, sizeof(*fds));
 	WITH_MUTEX(&t->implied);
 	for (; r == 0 && opened < n; opened++) {
 		fds[opened] = -EBADF;
-		r = store_layer_open(t->store, layers[opened]->layer.id, &fds[opened], err);
-		if (r == 0 && layers[opened]->fresh && layers[opened]->unpacked.n_implied)
-			r = finish_layer(fds[opened], fds, opened, &layers[opened]->unpacked, err);
+		ids[opened] = layers[opened]->layer.id;
+		r = store_layer_open(t->store, ids[opened], &fds[opened], err);
+		if (r == 0 && layers[opened]->fresh && unpack_depends(&layers[opened]->unpacked))
+			r = finish_layer(t, layers[opened], fds, ids, opened, err);
 	}
 	for (size_t i = 0; i < opened; i++)
 		fd_drop(&fds[i]);

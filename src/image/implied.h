@@ -12,5 +12,9 @@
 
 #include "image/fetch.h"
 
-/* Bottom first. Only layers that were fetched fresh are changed. */
+/* Bottom first. Only layers that were fetched fresh are changed. Hard links to files of the
+ * layers below (linked.h) are made here too, since they may need directories. */
 int implied_finish(struct image_table *t, struct fetched **layers, size_t n, struct err *err);
+
+/* For linked.c: makes the directory `path` of a layer and notes each one that was missing. */
+int implied_make_path(int layer, const char *path, struct unpack_result *res, int *ret_fd);

@@ -5,10 +5,13 @@
 #include "image/source.h"
 
 #include <inttypes.h>
+#include <pthread.h>
+#include <time.h>
 #include <isa-l/igzip_lib.h>
 #include <zstd.h>
 
-enum { INPUT_SIZE = 128 * 1024, MAGIC_SIZE = 4, ZSTD_WINDOW_LOG_MAX = 27 };
+/* ZSTD_HEADER: the most that tells a frame's window (RFC 8878 3.1.1.1) */
+enum { INPUT_SIZE = 128 * 1024, MAGIC_SIZE = 4, ZSTD_HEADER = 14, ZSTD_WINDOW_LOG_MAX = 25 };
 
 /* A small blob may be anything: the ratio only means something beyond this. */
 #define RATIO_FREE (UINT64_C(64) << 20)
@@ -24,8 +27,10 @@ struct source_inflate {
 	bool eof;
 	bool inside;    /* a gzip member or zstd frame has begun and not ended */
 	uint64_t in, out, max_out, max_ratio;
+	const atomic_bool *stop;
 	struct inflate_state *gzip;
 	ZSTD_DCtx *zstd;
+	uint64_t window; /* what it holds of the shared windows */
 };
 
 /* More input behind what is left: bytes added, 0 at the end. */
@@ -76,10 +81,7 @@ static int sniff(struct source_inflate *z, struct err *err)
 		z->mode = ZSTD;
 	}
 	if (z->mode == ZSTD) {
-		z->zstd = ZSTD_createDCtx();
-		if (!z->zstd)
-			return err_sys(err, ENOMEM, "zstd");
-		ZSTD_DCtx_setParameter(z->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX);
+		/* between frames nothing is held */
 	}
 	return 0;
 }
@@ -125,21 +127,130 @@ static ssize_t gzip_step(struct source_inflate *z, void *buf, size_t len, bool *
 	return g->next_out - (uint8_t *)buf;
 }
 
+/* ---- zstd windows ---- */
+
+/*
+ * A frame says how much of its past the decoder must keep. Up to 8 MiB, what RFC 8878 wants
+ * every decoder to take, is had at once; larger ones share WINDOWS_MAX, so that the memory
+ * of all pulls together stays bounded, and wait for each other. Who waits holds nothing.
+ */
+static struct {
+	pthread_mutex_t mutex;
+	pthread_cond_t cond;
+	uint64_t used;
+} windows = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0 };
+
+#define WINDOW_SMALL (UINT64_C(8) << 20)
+#define WINDOWS_MAX (UINT64_C(1) << ZSTD_WINDOW_LOG_MAX)
+
+static void window_give_back(struct source_inflate *z)
+{
+	if (!z->window)
+		return;
+	/* the decoder keeps its buffers until it is freed */
+	ZSTD_freeDCtx(z->zstd);
+	z->zstd = NULL;
+	pthread_mutex_lock(&windows.mutex);
+	windows.used -= z->window;
+	pthread_cond_broadcast(&windows.cond);
+	pthread_mutex_unlock(&windows.mutex);
+	z->window = 0;
+}
+
+static int window_take(struct source_inflate *z, uint64_t size, struct err *err)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&windows.mutex);
+	while (windows.used + size > WINDOWS_MAX && !(z->stop && atomic_load(z->stop))) {
+		struct timespec until;
+
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += 100000000;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		pthread_cond_timedwait(&windows.cond, &windows.mutex, &until);
+	}
+	if (z->stop && atomic_load(z->stop)) {
+		r = err_set(err, ERR_CANCELLED, "cancelled");
+	} else {
+		windows.used += size;
+		z->window = size;
+	}
+	pthread_mutex_unlock(&windows.mutex);
+	return r;
+}
+
+/* The window of the frame at p (RFC 8878 3.1.1.1); 0 for a skippable one. */
+static uint64_t frame_window(const uint8_t *p, size_t len)
+{
+	static const unsigned char id_sizes[] = { 0, 1, 2, 4 }, size_sizes[] = { 0, 2, 4, 8 };
+	unsigned descriptor, n, at;
+	uint64_t size = 0;
+
+	if (len < 6 || p[0] != 0x28)
+		return 0;
+	descriptor = p[4];
+	if (!(descriptor & 0x20)) {
+		unsigned log = 10 + (p[5] >> 3);
+
+		return (UINT64_C(1) << log) + ((UINT64_C(1) << log) >> 3) * (p[5] & 7);
+	}
+	/* a single segment: its window is its content */
+	n = descriptor >> 6 ? size_sizes[descriptor >> 6] : 1;
+	at = 5 + id_sizes[descriptor & 3];
+	for (unsigned i = 0; i < n && at + i < len; i++)
+		size |= (uint64_t)p[at + i] << (8 * i);
+	return size + (n == 2 ? 256 : 0);
+}
+
+static int frame_begin(struct source_inflate *z, struct err *err)
+{
+	uint64_t window = frame_window(z->input + z->at, z->len);
+	int r;
+
+	if (window > WINDOWS_MAX)
+		return err_set(err, ERR_LIMIT,
+			       "its zstd window is %" PRIu64 " MiB, more than the %" PRIu64 " that are allowed",
+			       window >> 20, WINDOWS_MAX >> 20);
+	if (window > WINDOW_SMALL && (r = window_take(z, window, err)) < 0)
+		return r;
+	if (z->zstd)
+		return 0;
+	z->zstd = ZSTD_createDCtx();
+	if (!z->zstd)
+		return err_sys(err, ENOMEM, "zstd");
+	ZSTD_DCtx_setParameter(z->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX);
+	return 0;
+}
+
 static ssize_t zstd_step(struct source_inflate *z, void *buf, size_t len, bool *ret_end, struct err *err)
 {
 	ZSTD_inBuffer in = { z->input + z->at, z->len, 0 };
 	ZSTD_outBuffer out = { buf, len, 0 };
 	size_t hint;
 
-	if (!z->len && !z->inside) {
+	if (!z->inside) {
 		/* the end, or another frame; asked now, the decoder would say that one has begun */
-		*ret_end = z->eof;
-		return 0;
+		if (z->len < ZSTD_HEADER && !z->eof)
+			return 0;
+		*ret_end = !z->len;
+		if (z->len) {
+			int r = frame_begin(z, err);
+
+			if (r < 0)
+				return r;
+		}
+		if (!z->len)
+			return 0;
+		in = (ZSTD_inBuffer){ z->input + z->at, z->len, 0 };
 	}
 	hint = ZSTD_decompressStream(z->zstd, &out, &in);
 	if (ZSTD_isError(hint))
 		return err_set(err, ERR_CORRUPT, "not valid zstd data (%s)", ZSTD_getErrorName(hint));
 	z->inside = hint != 0;
+	if (!z->inside)
+		window_give_back(z);
 	z->at += in.pos;
 	z->len -= in.pos;
 	if (z->inside && z->eof && !z->len && !out.pos)
@@ -219,10 +330,16 @@ void source_inflate_free(struct source_inflate *z)
 {
 	if (!z)
 		return;
+	window_give_back(z);
 	ZSTD_freeDCtx(z->zstd);
 	free(z->gzip);
 	free(z->input);
 	free(z);
+}
+
+void source_inflate_stop(struct source_inflate *z, const atomic_bool *stop)
+{
+	z->stop = stop;
 }
 
 struct source *source_inflate_source(struct source_inflate *z)

@@ -61,9 +61,13 @@ void source_mem_init(struct source_mem *m, const void *data, size_t len);
  * gzip (several members too), zstd (several frames, skippable ones too) or plain, told by
  * the first bytes, since media types are not always right and the diff id decides anyway.
  * Hostile input: a truncated or broken stream is CORRUPT; more than max_out bytes, or more
- * than max_ratio times the input beyond the first 64 MiB, is LIMIT.
+ * than max_ratio times the input beyond the first 64 MiB, is LIMIT, and so is a zstd window
+ * of more than 32 MiB. Windows of more than 8 MiB wait until the others of the process leave
+ * room for them.
  */
 struct source_inflate;
 struct source_inflate *source_inflate_new(struct source *from, uint64_t max_out, uint64_t max_ratio);
 void source_inflate_free(struct source_inflate *z);
+/* Ends such a wait: CANCELLED. Reading ends by the source below. */
+void source_inflate_stop(struct source_inflate *z, const atomic_bool *stop);
 struct source *source_inflate_source(struct source_inflate *z);

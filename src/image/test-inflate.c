@@ -166,12 +166,64 @@ static void a_tee_digests_counts_and_refuses_more_than_announced(void **state)
 	assert_int_equal(err.kind, ERR_CORRUPT);
 }
 
+/* A frame that asks for a window of 1 << log, whatever it holds. */
+static size_t zstd_window(int log, void *out, size_t size)
+{
+	ZSTD_CCtx *c = ZSTD_createCCtx();
+	ZSTD_inBuffer in = { text, sizeof(text), 0 };
+	ZSTD_outBuffer o = { out, size, 0 };
+
+	ZSTD_CCtx_setParameter(c, ZSTD_c_windowLog, log);
+	assert_int_equal(ZSTD_compressStream2(c, &o, &in, ZSTD_e_flush), 0);
+	assert_int_equal(ZSTD_compressStream2(c, &o, &in, ZSTD_e_end), 0);
+	ZSTD_freeCCtx(c);
+	return o.pos;
+}
+
+static void windows_of_zstd_are_bounded_and_shared(void **state)
+{
+	const atomic_bool stop = true;
+	CLEANUP(buf_done) struct buf out = BUF_INIT(1 << 24);
+	struct source_mem first, second;
+	struct source_inflate *a, *b;
+	struct err err = ERR_INIT;
+	uint8_t byte;
+	size_t len;
+
+	fill_text();
+	len = zstd_window(27, packed, sizeof(packed));
+	assert_true(unzip(packed, len, 1000, 1000, 1 << 20, 1000, &out, &err) < 0);
+	assert_int_equal(err.kind, ERR_LIMIT);
+	assert_non_null(strstr(err.text, "128 MiB"));
+
+	err = (struct err)ERR_INIT;
+	len = zstd_window(25, packed, sizeof(packed));
+	source_mem_init(&first, packed, len);
+	source_mem_init(&second, packed, len);
+	a = source_inflate_new(&first.source, 1 << 20, 1000);
+	b = source_inflate_new(&second.source, 1 << 20, 1000);
+	assert_int_equal(source_read(source_inflate_source(a), &byte, 1, &err), 1);
+	/* the second has to wait, and is told to stop */
+	source_inflate_stop(b, &stop);
+	assert_true(source_read(source_inflate_source(b), &byte, 1, &err) < 0);
+	assert_int_equal(err.kind, ERR_CANCELLED);
+	/* the first has ended: there is room again */
+	assert_int_equal(source_drain(source_inflate_source(a), &err), 0);
+	source_inflate_stop(b, NULL);
+	err = (struct err)ERR_INIT;
+	assert_int_equal(source_read(source_inflate_source(b), &byte, 1, &err), 1);
+	assert_int_equal(byte, text[0]);
+	source_inflate_free(a);
+	source_inflate_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_kind_gives_back_what_was_packed),
 		cmocka_unit_test(what_is_cut_or_flipped_is_noticed),
 		cmocka_unit_test(bombs_are_stopped),
+		cmocka_unit_test(windows_of_zstd_are_bounded_and_shared),
 		cmocka_unit_test(a_tee_digests_counts_and_refuses_more_than_announced),
 	};
 

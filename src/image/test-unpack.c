@@ -1,4 +1,4 @@
-#include "image/unpack.h"
+#include "image/linked.h"
 #include "sys/sys.h"
 
 #include <archive.h>
@@ -266,9 +266,11 @@ static void what_would_leave_the_layer_is_refused(void **state)
 		{ { { 'f', "../evil", "x" } }, ERR_INVALID, ".." },
 		{ { { 'f', "a/../../evil", "x" } }, ERR_INVALID, ".." },
 		{ { { 'f', "a/..", "x" } }, ERR_INVALID, ".." },
-		{ { { 'h', "p", "/etc/passwd" } }, ERR_INVALID, "does not have" },
+		{ { { 'h', "p", "p" } }, ERR_INVALID, "not there" },
+		{ { { 'h', "p", "/" } }, ERR_INVALID, "root" },
+		{ { { 'f', ".wh.gone", "" }, { 'h', "p", "gone/x" } }, ERR_INVALID, "not there" },
+		{ { { 'f', "o/.wh..wh..opq", "" }, { 'h', "p", "o/x" } }, ERR_INVALID, "not there" },
 		{ { { 'h', "p", "../../etc/passwd" } }, ERR_INVALID, ".." },
-		{ { { 'l', "e", "/etc" }, { 'h', "p", "e/hostname" } }, ERR_INVALID, "does not have" },
 		{ { { 'd', "d" }, { 'h', "p", "d" } }, ERR_INVALID, "no file" },
 		{ { { 'f', "f", "x" }, { 'f', "f/g", "y" } }, ERR_INVALID, "not a directory" },
 		{ { { 'l', "loop", "loop" }, { 'f', "loop/x", "y" } }, ERR_INVALID, "parent" },
@@ -293,6 +295,87 @@ static void what_would_leave_the_layer_is_refused(void **state)
 		assert_int_equal(faccessat(AT_FDCWD, "/tmp/evil", F_OK, 0), -1);
 		assert_int_equal(tear_down(NULL), 0);
 		assert_int_equal(set_up(NULL), 0);
+	}
+}
+
+/* A directory of its own beside the layer: what lies below. */
+static int make_below(const struct item *items, size_t n)
+{
+	CLEANUP(unpack_result_done) struct unpack_result res = UNPACK_RESULT_INIT;
+	char path[96];
+	int mine = layer_fd, fd;
+
+	snprintf(path, sizeof(path), "%s/below", base);
+	assert_int_equal(mkdir(path, 0755), 0);
+	fd = layer_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	unpack_well(items, n, &res);
+	layer_fd = mine;
+	return fd;
+}
+
+/* What is copied counts as unpacked. */
+static void wrong_size(const struct linked_stack *stack)
+{
+	CLEANUP(unpack_result_done) struct unpack_result res = UNPACK_RESULT_INIT;
+	static const struct item one = { 'h', "large", "usr/lib/one" };
+	struct err err = ERR_INIT;
+
+	unpack_well(&one, 1, &res);
+	assert_true(linked_finish(layer_fd, stack, &res, res.bytes + 2, &err) < 0);
+	assert_int_equal(err.kind, ERR_LIMIT);
+	assert_int_equal(unlinkat(layer_fd, "large", 0), 0);
+}
+
+static void hard_links_to_layers_below_become_copies(void **state)
+{
+	static const struct item below_items[] = {
+		{ 'd', "usr", NULL, 0700 }, { 'd', "usr/lib" }, { 'f', "usr/lib/one", "one", 04755 },
+		{ 'l', "lib", "usr/lib" }, { 'l', "out", "/etc" }, { 'x', "x", NULL }, { 'p', "fifo", NULL },
+		{ 'f', "empty", NULL }, { 'd', "dir" },
+	};
+	static const struct item items[] = {
+		{ 'h', "a", "lib/one" }, { 'h', "b", "a" }, { 'h', "replaced", "x" }, { 'f', "replaced", "mine" },
+		{ 'h', "x2", "x" }, { 'h', "f2", "fifo" }, { 'h', "l2", "lib" }, { 'h', "e2", "/empty" },
+		{ 'h', "sub/s", "usr/lib/one" }, { 'h', "wh", "empty" }, { 'f', ".wh.wh", "" },
+	};
+	static const struct {
+		const char *target, *says;
+	} wrong[] = {
+		{ "missing", "no layer has" }, { "dir", "no file" }, { "out/passwd", "no layer has" },
+		{ "/etc/passwd", "no layer has" },
+	};
+	CLEANUP(unpack_result_done) struct unpack_result res = UNPACK_RESULT_INIT;
+	autofd int below = make_below(below_items, ARRAY_LEN(below_items));
+	const int64_t id = 1;
+	const struct linked_stack stack = { &below, &id, 1 };
+	struct err err = ERR_INIT;
+	struct stat a, b;
+
+	wrong_size(&stack);
+	unpack_well(items, ARRAY_LEN(items), &res);
+	assert_true(unpack_depends(&res));
+	for (int twice = 0; twice < 2; twice++)
+		if (linked_finish(layer_fd, &stack, &res, 1 << 20, &err) < 0)
+			fail_msg("%s", err.text);
+	assert_string_equal(look("a"), "f 4755 one");
+	assert_string_equal(look("sub/s"), "f 4755 one");
+	assert_string_equal(look("replaced"), "f 644 mine");
+	assert_string_equal(look("e2"), "f 644 ");
+	assert_string_equal(look("f2"), "p");
+	assert_string_equal(look("l2"), "l usr/lib");
+	assert_true(fstatat(layer_fd, "a", &a, 0) == 0 && fstatat(layer_fd, "b", &b, 0) == 0);
+	assert_true(a.st_ino == b.st_ino && a.st_uid == 1000 && a.st_mtim.tv_nsec == 123456789);
+	assert_true(res.n_implied >= 2);
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		CLEANUP(unpack_result_done) struct unpack_result bad = UNPACK_RESULT_INIT;
+		struct item one = { 'h', "bad", wrong[i].target };
+
+		unpack_well(&one, 1, &bad);
+		err = (struct err)ERR_INIT;
+		assert_true(linked_finish(layer_fd, &stack, &bad, 1 << 20, &err) < 0);
+		if (!strstr(err.text, wrong[i].says))
+			fail_msg("%s: %s", wrong[i].target, err.text);
+		assert_int_equal(unlinkat(layer_fd, "bad", 0), 0);
 	}
 }
 
@@ -392,6 +475,7 @@ int main(void)
 		T(the_last_entry_of_a_name_wins),
 		T(links_of_the_layer_are_followed_inside_it_only),
 		T(what_would_leave_the_layer_is_refused),
+		T(hard_links_to_layers_below_become_copies),
 		T(bounds_and_damage_stop_it),
 		T(a_missing_end_is_no_damage_but_a_missing_byte_is),
 		T(holes_stay_holes),

@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <sys/xattr.h>
 
-static int failed(struct unpack *u, int errnum, const char *what)
+int unpack_failed(struct unpack *u, int errnum, const char *what)
 {
 	return err_sys(u->err, errnum, "entry \"%.300s\": %s", u->entry, what);
 }
@@ -29,20 +29,20 @@ void unpack_forget_parent(struct unpack *u)
  * Removes what this layer has put there before. *ret_shadow: it was no directory, so what
  * lies below in other layers had gone: a directory in its place must be opaque.
  */
-static int clear_place(struct unpack *u, const char *name, bool *ret_shadow)
+int unpack_clear_place(struct unpack *u, const char *name, bool *ret_shadow)
 {
 	struct stat st;
 	int r;
 
 	*ret_shadow = false;
 	if (fstatat(u->parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : failed(u, errno, "stat");
+		return errno == ENOENT ? 0 : unpack_failed(u, errno, "stat");
 	*ret_shadow = !S_ISDIR(st.st_mode);
 	if (!S_ISDIR(st.st_mode))
-		return unlinkat(u->parent_fd, name, 0) < 0 ? failed(u, errno, "replace an earlier entry") : 0;
+		return unlinkat(u->parent_fd, name, 0) < 0 ? unpack_failed(u, errno, "replace an earlier entry") : 0;
 	/* its descriptor may be the kept parent of entries below it, but not this one */
 	r = sys_remove_tree(u->parent_fd, name);
-	return r < 0 ? failed(u, r, "replace an earlier directory") : 0;
+	return r < 0 ? unpack_failed(u, r, "replace an earlier directory") : 0;
 }
 
 static struct timespec entry_mtime(struct archive_entry *e)
@@ -113,13 +113,13 @@ static int set_metadata(struct unpack *u, struct archive_entry *e, int fd, bool 
 	int r;
 
 	if (owner && fchown(fd, (uid_t)archive_entry_uid(e), (gid_t)archive_entry_gid(e)) < 0)
-		return failed(u, errno, "chown");
+		return unpack_failed(u, errno, "chown");
 	if (fchmod(fd, archive_entry_perm(e)) < 0)
-		return failed(u, errno, "chmod");
+		return unpack_failed(u, errno, "chmod");
 	r = set_xattrs(u, e, sys_fd_path(fd, path));
 	if (r < 0)
 		return r;
-	return times && futimens(fd, t) < 0 ? failed(u, errno, "set times") : 0;
+	return times && futimens(fd, t) < 0 ? unpack_failed(u, errno, "set times") : 0;
 }
 
 /* For links, devices and FIFOs, which must not be opened. */
@@ -132,20 +132,20 @@ static int set_metadata_at(struct unpack *u, struct archive_entry *e, const char
 	if (owner_differs(u, e) &&
 	    fchownat(u->parent_fd, name, (uid_t)archive_entry_uid(e), (gid_t)archive_entry_gid(e),
 		     AT_SYMLINK_NOFOLLOW) < 0)
-		return failed(u, errno, "chown");
+		return unpack_failed(u, errno, "chown");
 	/* only for what was just made and is no link: fchmodat follows */
 	if (mode && fchmodat(u->parent_fd, name, archive_entry_perm(e), 0) < 0)
-		return failed(u, errno, "chmod");
+		return unpack_failed(u, errno, "chmod");
 	if (archive_entry_xattr_count(e)) {
 		autofd int fd = openat(u->parent_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
 		if (fd < 0)
-			return failed(u, errno, "open");
+			return unpack_failed(u, errno, "open");
 		r = set_xattrs(u, e, sys_fd_path(fd, path));
 		if (r < 0)
 			return r;
 	}
-	return utimensat(u->parent_fd, name, t, AT_SYMLINK_NOFOLLOW) < 0 ? failed(u, errno, "set times") : 0;
+	return utimensat(u->parent_fd, name, t, AT_SYMLINK_NOFOLLOW) < 0 ? unpack_failed(u, errno, "set times") : 0;
 }
 
 int unpack_set_opaque(struct unpack *u, int dirfd, const char *name)
@@ -154,7 +154,7 @@ int unpack_set_opaque(struct unpack *u, int dirfd, const char *name)
 	autofd int fd = openat(dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0 || setxattr(sys_fd_path(fd, path), "trusted.overlay.opaque", "y", 1, 0) < 0)
-		return failed(u, errno, "mark the directory opaque");
+		return unpack_failed(u, errno, "mark the directory opaque");
 	return 0;
 }
 
@@ -180,7 +180,7 @@ static int write_data(struct unpack *u, struct archive_entry *e, int fd)
 			if (n < 0 && errno == EINTR)
 				continue;
 			if (n < 0)
-				return failed(u, errno, "write");
+				return unpack_failed(u, errno, "write");
 			data = (const char *)data + n;
 			len -= (size_t)n;
 			at += n;
@@ -200,7 +200,7 @@ static int write_data(struct unpack *u, struct archive_entry *e, int fd)
 			       archive_error_string(u->archive));
 	}
 	if (end < size && ftruncate(fd, size) < 0)
-		return failed(u, errno, "set its size");
+		return unpack_failed(u, errno, "set its size");
 	return 0;
 }
 
@@ -213,18 +213,18 @@ int unpack_regular(struct unpack *u, struct archive_entry *e, const char *name)
 	int r;
 
 	if (fd < 0 && errno == EEXIST) {
-		r = clear_place(u, name, &shadow);
+		r = unpack_clear_place(u, name, &shadow);
 		if (r < 0)
 			return r;
 		fd = openat(u->parent_fd, name, flags, 0600);
 	}
 	if (fd < 0)
-		return failed(u, errno, "create");
+		return unpack_failed(u, errno, "create");
 	if ((r = check_owner(u, e)) < 0 || (r = write_data(u, e, fd)) < 0 ||
 	    (r = set_metadata(u, e, fd, owner_differs(u, e), true)) < 0)
 		return r;
 	if (fstat(fd, &st) < 0)
-		return failed(u, errno, "stat");
+		return unpack_failed(u, errno, "stat");
 	u->result->inodes++;
 	u->result->bytes += (uint64_t)st.st_blocks * 512;
 	return 0;
@@ -237,7 +237,7 @@ static int note_times(struct unpack *u, int fd, struct archive_entry *e)
 	ssize_t m = readlink(sys_fd_path(fd, link), path, sizeof(path) - 1);
 
 	if (n < 0 || m < n)
-		return failed(u, errno ? errno : EIO, "its place");
+		return unpack_failed(u, errno ? errno : EIO, "its place");
 	path[m] = '\0';
 	if ((u->n_times & (u->n_times - 1)) == 0)
 		u->times = mem_grow(u->times, u->n_times ? 2 * u->n_times : 1, sizeof(*u->times));
@@ -270,19 +270,19 @@ int unpack_directory(struct unpack *u, struct archive_entry *e, const char *name
 		u->result->inodes++;
 		u->result->bytes += 4096;
 	} else if (errno != EEXIST) {
-		return failed(u, errno, "mkdir");
+		return unpack_failed(u, errno, "mkdir");
 	} else if (fstatat(u->parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-		return failed(u, errno, "stat");
+		return unpack_failed(u, errno, "stat");
 	} else if (!S_ISDIR(st.st_mode)) {
-		r = clear_place(u, name, &shadow);
+		r = unpack_clear_place(u, name, &shadow);
 		if (r < 0)
 			return r;
 		if (mkdirat(u->parent_fd, name, 0700) < 0)
-			return failed(u, errno, "mkdir");
+			return unpack_failed(u, errno, "mkdir");
 	}
 	fd = openat(u->parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return failed(u, errno, "open");
+		return unpack_failed(u, errno, "open");
 	if (shadow && (r = unpack_set_opaque(u, u->parent_fd, name)) < 0)
 		return r;
 	/* an existing one may belong to anyone */
@@ -302,7 +302,7 @@ int unpack_metadata_of_root(struct unpack *u, struct archive_entry *e)
 	int r;
 
 	if (fd < 0)
-		return failed(u, errno, "open");
+		return unpack_failed(u, errno, "open");
 	if ((r = check_owner(u, e)) < 0 || (r = set_metadata(u, e, fd, true, false)) < 0)
 		return r;
 	unpack_forget_parent(u); /* its setgid bit may have changed */
@@ -323,12 +323,12 @@ int unpack_symlink(struct unpack *u, struct archive_entry *e, const char *name)
 		return r;
 	if (symlinkat(target, u->parent_fd, name) < 0) {
 		if (errno != EEXIST)
-			return failed(u, errno, "symlink");
-		r = clear_place(u, name, &shadow);
+			return unpack_failed(u, errno, "symlink");
+		r = unpack_clear_place(u, name, &shadow);
 		if (r < 0)
 			return r;
 		if (symlinkat(target, u->parent_fd, name) < 0)
-			return failed(u, errno, "symlink");
+			return unpack_failed(u, errno, "symlink");
 	}
 	u->result->inodes++;
 	return set_metadata_at(u, e, name, false);
@@ -345,12 +345,12 @@ int unpack_special(struct unpack *u, struct archive_entry *e, const char *name)
 		return r;
 	if (mknodat(u->parent_fd, name, mode, dev) < 0) {
 		if (errno != EEXIST)
-			return failed(u, errno, "mknod");
-		r = clear_place(u, name, &shadow);
+			return unpack_failed(u, errno, "mknod");
+		r = unpack_clear_place(u, name, &shadow);
 		if (r < 0)
 			return r;
 		if (mknodat(u->parent_fd, name, mode, dev) < 0)
-			return failed(u, errno, "mknod");
+			return unpack_failed(u, errno, "mknod");
 	}
 	u->result->inodes++;
 	return set_metadata_at(u, e, name, true);
@@ -369,12 +369,10 @@ int unpack_hardlink(struct unpack *u, const char *name, const char *target)
 	r = sys_open_in(u->root, parent, O_PATH | O_DIRECTORY, 0, &dir);
 	if (r == 0 && fstatat(dir, slash ? slash + 1 : target, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		r = -errno;
-	if (r == -ENOENT)
-		return err_set(u->err, ERR_INVALID,
-			       "entry \"%.300s\": a hard link to \"%.300s\", which this layer does not have",
-			       u->entry, target);
+	if (r == -ENOENT || r == -ENOTDIR)
+		return unpack_link_later(u, name, target, dir);
 	if (r < 0)
-		return failed(u, r, "open the target of the hard link");
+		return unpack_failed(u, r, "open the target of the hard link");
 	if (S_ISDIR(st.st_mode) || unpack_is_whiteout(&st))
 		return err_set(u->err, ERR_INVALID,
 			       "entry \"%.300s\": a hard link to \"%.300s\", which is no file", u->entry,
@@ -382,13 +380,13 @@ int unpack_hardlink(struct unpack *u, const char *name, const char *target)
 	if (fstatat(u->parent_fd, name, &there, AT_SYMLINK_NOFOLLOW) == 0) {
 		if (there.st_dev == st.st_dev && there.st_ino == st.st_ino)
 			return 0; /* a link to itself must not remove itself */
-		r = clear_place(u, name, &shadow);
+		r = unpack_clear_place(u, name, &shadow);
 		if (r < 0)
 			return r;
 	}
 	if (linkat(dir, slash ? slash + 1 : target, u->parent_fd, name, 0) < 0)
-		return failed(u, errno, "link");
-	return 0;
+		return unpack_failed(u, errno, "link");
+	return unpack_link_again(u, name, st.st_ino);
 }
 
 /* Deepest last made is first set: order does not matter, since times of a directory do not

@@ -45,6 +45,17 @@ static inline bool unpack_is_whiteout(const struct stat *st)
 }
 
 void unpack_forget_parent(struct unpack *u);
+int unpack_refuse(struct unpack *u, const char *why);
+int unpack_failed(struct unpack *u, int errnum, const char *what);
+/* Where fd/name really is, below the layer's root: links on the way have been followed. */
+int unpack_real_path(struct unpack *u, int fd, const char *name, char **ret);
+int unpack_bound_names(struct unpack *u);
+/* Removes what this layer has put at `name`. *ret_shadow: it was no directory. */
+int unpack_clear_place(struct unpack *u, const char *name, bool *ret_shadow);
+/* What the hard link's target, which lies below, needs: its place is held (unpack-link.c). */
+int unpack_link_later(struct unpack *u, const char *name, const char *target, int dir);
+/* The target is such a place itself: remembered too. */
+int unpack_link_again(struct unpack *u, const char *name, uint64_t inode);
 
 /* All make `name` in u->parent_fd, replacing what this layer has put there before. */
 int unpack_regular(struct unpack *u, struct archive_entry *e, const char *name);

@@ -27,11 +27,12 @@ enum { BUFFER_SIZE = 256 * 1024 };
 void unpack_result_done(struct unpack_result *r)
 {
 	free(r->implied);
+	free(r->links);
 	arena_done(&r->arena);
 	*r = (struct unpack_result)UNPACK_RESULT_INIT;
 }
 
-static int refuse(struct unpack *u, const char *why)
+int unpack_refuse(struct unpack *u, const char *why)
 {
 	return err_set(u->err, ERR_INVALID, "entry \"%.300s\": %s", u->entry, why);
 }
@@ -50,9 +51,9 @@ static int clean_name(struct unpack *u, const char *name, char out[PATH_MAX])
 		size_t len = strcspn(p, "/");
 
 		if (len == 2 && memcmp(p, "..", 2) == 0)
-			return refuse(u, "has \"..\" in its name");
+			return unpack_refuse(u, "has \"..\" in its name");
 		if (len > NAME_MAX || n + len + 2 > PATH_MAX)
-			return refuse(u, "has too long a name");
+			return unpack_refuse(u, "has too long a name");
 		if (len && !(len == 1 && *p == '.')) {
 			if (n)
 				out[n++] = '/';
@@ -80,7 +81,7 @@ static char *split(char *path, const char **ret_parent)
 }
 
 /* Where a directory really is, below the layer's root: links on the way have been followed. */
-static int real_path(struct unpack *u, int fd, const char *name, char **ret)
+int unpack_real_path(struct unpack *u, int fd, const char *name, char **ret)
 {
 	char link[SYS_FD_PATH_MAX], root[PATH_MAX], path[PATH_MAX];
 	ssize_t n = readlink(sys_fd_path(u->root, link), root, sizeof(root) - 1);
@@ -93,7 +94,7 @@ static int real_path(struct unpack *u, int fd, const char *name, char **ret)
 	return 0;
 }
 
-static int bound_names(struct unpack *u)
+int unpack_bound_names(struct unpack *u)
 {
 	if (u->result->arena.used + u->times_arena.used <= UNPACK_NAMES_MAX)
 		return 0;
@@ -105,7 +106,7 @@ static int note_implied(struct unpack *u, int dir, const char *name)
 {
 	struct unpack_result *res = u->result;
 	char *path;
-	int r = real_path(u, dir, name, &path);
+	int r = unpack_real_path(u, dir, name, &path);
 
 	if (r < 0)
 		return err_sys(u->err, r, "entry \"%.300s\": name of its parent", u->entry);
@@ -115,7 +116,7 @@ static int note_implied(struct unpack *u, int dir, const char *name)
 	res->implied[res->n_implied++] = path;
 	res->inodes++;
 	res->bytes += 4096;
-	return bound_names(u);
+	return unpack_bound_names(u);
 }
 
 /* Makes `name` in dir, because something lies in it. */
@@ -182,7 +183,7 @@ static int make_parents(struct unpack *u, const char *parent, int *ret_fd)
 			p++;
 	}
 	if (r == -ENOTDIR)
-		return refuse(u, "its parent is not a directory");
+		return unpack_refuse(u, "its parent is not a directory");
 	if (r < 0)
 		return err_sys(u->err, r, "entry \"%.300s\": open its parent", u->entry);
 	*ret_fd = take_fd(&dir);
@@ -226,7 +227,7 @@ static int put_marker(struct unpack *u, const char *name)
 	struct stat st;
 
 	if (!*name || str_eq(name, ".") || str_eq(name, "..") || str_skip_prefix(name, MARKER))
-		return refuse(u, "is a marker for a name that cannot be");
+		return unpack_refuse(u, "is a marker for a name that cannot be");
 	if (fstatat(u->parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return S_ISDIR(st.st_mode) ? unpack_set_opaque(u, u->parent_fd, name) : 0;
 	if (mknodat(u->parent_fd, name, S_IFCHR | 0000, makedev(0, 0)) < 0)
@@ -243,13 +244,13 @@ static int one_entry(struct unpack *u, struct archive_entry *e)
 
 	u->entry = raw ? raw : "";
 	if (!raw)
-		return refuse(u, "its name cannot be read");
+		return unpack_refuse(u, "its name cannot be read");
 	r = clean_name(u, raw, path);
 	if (r < 0)
 		return r;
 	if (!*path) {
 		if (link || type != AE_IFDIR)
-			return refuse(u, "the root of a layer must be a directory");
+			return unpack_refuse(u, "the root of a layer must be a directory");
 		u->result->has_root = true;
 		return unpack_metadata_of_root(u, e);
 	}
@@ -260,9 +261,9 @@ static int one_entry(struct unpack *u, struct archive_entry *e)
 		if (strstr(path, MARKER MARKER) && !str_eq(base, OPAQUE))
 			return 0;
 		if (!str_skip_prefix(base, MARKER) || strstr(path, MARKER) != base)
-			return refuse(u, "lies in a marker");
+			return unpack_refuse(u, "lies in a marker");
 		if (link || type != AE_IFREG)
-			return refuse(u, "a marker must be a regular file");
+			return unpack_refuse(u, "a marker must be a regular file");
 		name = split(path, &parent);
 		r = open_parent(u, parent);
 		if (r < 0)
@@ -285,7 +286,7 @@ static int one_entry(struct unpack *u, struct archive_entry *e)
 	case AE_IFCHR:
 	case AE_IFBLK:
 	case AE_IFIFO: return unpack_special(u, e, name);
-	default: return refuse(u, "is of a kind that has no place in a layer");
+	default: return unpack_refuse(u, "is of a kind that has no place in a layer");
 	}
 }
 

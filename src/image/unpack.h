@@ -8,7 +8,9 @@
  *    is a symbolic link of the same layer is followed as if the layer were "/", ".." in a
  *    name is refused, an absolute name is taken from the layer's root. The last component is
  *    never followed.
- *  - A hard link reaches only what this layer has already made.
+ *  - A hard link reaches what this layer has already made. One to a file that it does not
+ *    have, and has not hidden, is for the layers below to say: an empty file holds its place,
+ *    and it is listed for image/linked.h.
  *  - Markers become overlay's own: ".wh.x" a character device 0/0 named x, ".wh..wh..opq" the
  *    attribute trusted.overlay.opaque=y; an entry cannot set trusted.overlay.* itself.
  *    Markers speak of layers below only, wherever they stand in the stream. Where an entry
@@ -32,15 +34,31 @@
 #include "image/image.h"
 #include "image/source.h"
 
+/* A hard link to a file of a layer below. */
+struct unpack_link {
+	char *path, *target; /* without leading slash; path as resolved in this layer */
+	uint64_t inode;      /* of the empty file that holds its place */
+	bool done;
+};
+
 struct unpack_result {
 	uint64_t bytes, inodes; /* allocated */
 	bool has_root;          /* an entry for "/" gave its owner and mode */
 	char **implied;         /* paths without leading slash */
 	size_t n_implied;
+	struct unpack_link *links;
+	size_t n_links;
 	struct arena arena;     /* holds them */
 };
 
-#define UNPACK_RESULT_INIT { 0, 0, false, NULL, 0, ARENA_INIT }
+#define UNPACK_RESULT_INIT { 0, 0, false, NULL, 0, NULL, 0, ARENA_INIT }
+
+/* The tree is only itself over the layers that it was unpacked for. */
+static inline bool unpack_depends(const struct unpack_result *r)
+{
+	return r->n_implied || r->n_links;
+}
+
 void unpack_result_done(struct unpack_result *r);
 
 /*

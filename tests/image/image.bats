@@ -278,7 +278,7 @@ nothing_left() {
 	ROOT=$BATS_TEST_TMPDIR/second
 	[ "$(image import "$BATS_TEST_TMPDIR/archive.tar" example.org/imported:1)" = "$id" ]
 	[[ $(image list) == *" example.org/imported:1 example.org/imported@sha256:"* ]]
-	[ "$(ls "$ROOT/layers" | wc -l)" = 7 ]
+	[ "$(ls "$ROOT/layers" | wc -l)" = 8 ]
 	run image import "$MADE/nasty"
 	[[ $output == *"give one"* ]]
 }

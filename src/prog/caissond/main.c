@@ -65,6 +65,7 @@ struct image_settings daemon_image_settings(const struct config *config)
 		.connect_timeout = c->connect_timeout,
 		.stall_timeout = c->stall_timeout,
 		.parallel = c->parallel,
+		.limits = { c->limits.layer_size, c->limits.layer_entries, c->limits.layer_ratio, c->limits.layers },
 		.registries = config->registries,
 		.n_registries = config->n_registries,
 		.hosts_dirs = (const char *const *)c->hosts_dirs,
