@@ -107,41 +107,41 @@ static int mount_late_overlay(struct mnt_plan *plan, struct err *err)
 	return plan->root_fd < 0 ? err_sys(err, errno, "%s", plan->root) : 0;
 }
 
-static int enter(struct mnt_plan *plan, struct err *err)
+static int enter(struct mnt_plan *plan, int at, struct err *err)
 {
-	int top, r;
+	int r;
 
 	/* nothing of what follows may travel back to where this namespace was copied from */
 	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
 		return err_sys(err, errno, "make the mount namespace private");
-	top = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (top < 0)
-		return err_sys(err, errno, "/");
 	plan->null_fd = open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (plan->null_fd < 0) {
-		r = -errno;
-		close(top);
-		return err_sys(err, r, "/dev/null");
-	}
-	if (plan->overlay_late) {
-		r = mount_late_overlay(plan, err);
-	} else {
-		r = sys_attach_mount(plan->root_fd, top);
-		if (r < 0)
-			err_sys(err, r, "attach the root");
-	}
-	close(top);
-	return r;
+	if (plan->null_fd < 0)
+		return err_sys(err, errno, "/dev/null");
+	if (plan->overlay_late)
+		return mount_late_overlay(plan, err);
+	r = sys_attach_mount(plan->root_fd, at);
+	return r < 0 ? err_sys(err, r, "attach the root") : 0;
 }
 
-int mnt_enter(struct mnt_plan *plan, struct err *err)
+int mnt_enter_at(struct mnt_plan *plan, int at, struct err *err)
 {
-	int r = enter(plan, err);
+	int r = enter(plan, at, err);
 
 	if (r < 0)
 		return err_wrap(err, r, "rootfs");
 	plan->root_attached = true;
 	return 0;
+}
+
+int mnt_enter(struct mnt_plan *plan, struct err *err)
+{
+	int top = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), r;
+
+	if (top < 0)
+		return err_wrap(err, err_sys(err, errno, "/"), "rootfs");
+	r = mnt_enter_at(plan, top, err);
+	close(top);
+	return r;
 }
 
 static int apply_fs(struct mnt_plan *plan, struct mnt_entry *e, int target, struct err *err)

@@ -198,6 +198,9 @@ int mnt_plan_open(struct mnt_plan *plan, struct err *err);
 
 /* All [child], in this order. */
 int mnt_enter(struct mnt_plan *plan, struct err *err);
+/* The same with the root attached at a directory instead of over "/": for a tree that is
+ * only looked at. An overlay of an old kernel is mounted on the plan's root, whatever `at`. */
+int mnt_enter_at(struct mnt_plan *plan, int at, struct err *err);
 int mnt_apply(struct mnt_plan *plan, size_t i, struct err *err);
 int mnt_apply_devices(struct mnt_plan *plan, struct err *err);
 /* Bind of a terminal to /dev/console: fd is a detached mount, or a slave to be cloned. */

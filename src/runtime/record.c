@@ -23,6 +23,7 @@ static const struct json_field record_fields[] = {
 	JSON_FIELD(STR, struct record, cgroup_path, "cgroupPath", 0),
 	JSON_FIELD_LIST(STR_MAP, struct record, cgroup_selves, "cgroupSelves", 0),
 	JSON_FIELD(U32, struct record, namespaces, "namespaces", 0),
+	JSON_FIELD(U32, struct record, joined, "joined", 0),
 	JSON_FIELD(BOOL, struct record, chrooted, "chrooted", 0),
 	JSON_FIELD(BOOL, struct record, has_seccomp, "hasSeccomp", 0),
 	JSON_FIELD_LIST(STR_MAP, struct record, annotations, "annotations", 0),

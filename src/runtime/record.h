@@ -27,6 +27,7 @@ struct record {
 	struct json_kv *cgroup_selves; /* of relative paths: the creator's own cgroup by hierarchy */
 	size_t n_cgroup_selves;
 	uint32_t namespaces;   /* 1 << enum ns_kind: those that differ from the host's */
+	uint32_t joined;       /* those of them that were there before it */
 	bool chrooted;         /* no mount namespace of its own: exec has to chroot as well */
 	bool has_seccomp;
 	struct json_kv *annotations;

@@ -10,6 +10,7 @@
  *   runtime/parent.c  what create and exec share on the caller's side
  *   runtime/stage.c   the child before pivot_root;  runtime/init.c  after it, up to execve
  *   runtime/exec.c    a further process in a running container
+ *   runtime/checkpoint.c, restore.c  a container into files and back, by CRIU
  *   runtime/state.c   <root>/<id>/state.json, and the kernel's truth about it
  *
  * Order: runtime_create → (state created; init waits on <root>/<id>/start.sock) →
@@ -131,3 +132,54 @@ struct runtime_exec {
  * executed its program when 0 is returned: a program that does not exist is this call's
  * NOT_FOUND error, one that may not be executed DENIED. */
 int runtime_exec(const struct runtime_exec *what, pid_t *ret_pid, struct err *err);
+
+/* ---- checkpoint and restore ---- */
+
+/*
+ * A running container as files, and from files a running container again. CRIU does it, a
+ * program of its own (Debian: criu): where it is missing UNSUPPORTED says so, and where it
+ * refuses, the error is what its log says. Needs root.
+ *
+ * What is in the files is the processes, their memory, and what the container mounted for
+ * itself; the root file system and everything mounted from outside must be there again, as
+ * the config.json of the restore says. Network and pid namespaces that the container had
+ * joined are joined again by path. Descriptors 0 to 2 that led outside (pipes, files) are
+ * replaced by the caller's of the restore, a terminal's master is sent to console_socket.
+ */
+struct runtime_images {
+	const char *path;      /* directory of the images; made, 0700, where it is missing */
+	const char *work_path; /* CRIU's log and statistics; NULL: path */
+	const char *criu;      /* NULL: "criu" of PATH */
+	const char *manage_cgroups_mode; /* ignore, none, props, soft, full, strict; NULL: ignore */
+	bool tcp_established, ext_unix_sk, shell_job, file_locks, auto_dedup, lazy_pages;
+	bool empty_network;    /* --empty-ns network: an empty network namespace is restored */
+};
+
+struct runtime_checkpoint {
+	const char *root, *id;
+	struct runtime_images images;
+	const char *parent_path; /* images of a pre-dump, as seen from `path`; NULL for none */
+	const char *page_server; /* "ADDRESS:PORT" that takes the pages; NULL: files */
+	bool leave_running;      /* else the processes are gone, and runtime_delete is next */
+	bool pre_dump;           /* memory only; the container goes on */
+	bool tcp_skip_in_flight, link_remap;
+	int status_fd;           /* gets a NUL when lazy pages can be asked for; -EBADF for none */
+};
+
+#define RUNTIME_CHECKPOINT_INIT { .status_fd = -EBADF }
+
+/* STATE unless it runs or is paused. */
+int runtime_checkpoint(const struct runtime_checkpoint *what, struct err *err);
+
+struct runtime_restore {
+	struct runtime_create create; /* as for runtime_create: root, id, bundle, … */
+	struct runtime_images images;
+	const char *lsm_profile;      /* "apparmor:NAME", instead of that of the images */
+	const char *lsm_mount_context;
+};
+
+#define RUNTIME_RESTORE_INIT { .create = RUNTIME_CREATE_INIT }
+
+/* Instead of create and start: the container runs when 0 is returned. Its first process is
+ * a child of the caller; prestart, createRuntime and poststart hooks were run. */
+int runtime_restore(const struct runtime_restore *what, pid_t *ret_pid, struct err *err);

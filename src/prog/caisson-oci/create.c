@@ -32,8 +32,7 @@ int console_connect(const char *path, int *ret, struct err *err)
 	return 0;
 }
 
-/* Absolute, since records outlive our working directory. */
-static int absolute_bundle(struct global *g, const char *bundle, const char **ret, struct err *err)
+int bundle_path(struct global *g, const char *bundle, const char **ret, struct err *err)
 {
 	char path[PATH_MAX];
 
@@ -46,7 +45,7 @@ static int absolute_bundle(struct global *g, const char *bundle, const char **re
 static int fill(struct global *g, const struct create_options *o, const char *id, struct runtime_create *what,
 		struct err *err)
 {
-	int r = absolute_bundle(g, o->bundle, &what->bundle, err);
+	int r = bundle_path(g, o->bundle, &what->bundle, err);
 
 	what->root = g->root;
 	what->id = id;
@@ -96,8 +95,7 @@ int command_start(struct global *g, int argc, char **argv, struct err *err)
 	return r < 0 ? r : runtime_start(g->root, id, err);
 }
 
-/* Whether config.json asks for a terminal has to be known before it is created. */
-static int wants_terminal(struct global *g, const struct runtime_create *what, bool *ret, struct err *err)
+int bundle_wants_terminal(struct global *g, const struct runtime_create *what, bool *ret, struct err *err)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(OCI_CONFIG_MAX + 1);
 	const char *path = what->config ? what->config : arena_printf(&g->arena, "%s/config.json",
@@ -121,7 +119,7 @@ static int run_foreground(struct global *g, const struct create_options *o, stru
 	pid_t pid;
 	int r, status;
 
-	r = wants_terminal(g, what, &terminal, err);
+	r = bundle_wants_terminal(g, what, &terminal, err);
 	if (r == 0)
 		r = foreground_init(&f, terminal && what->console_socket < 0, err);
 	if (r < 0)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 const struct command commands[] = {
+	{ "checkpoint", "ID", "Writes a running container to files.", command_checkpoint, 1 },
 	{ "create", "ID", "Makes a container from a bundle; its program waits for start.", command_create,
 	  1 },
 	{ "delete", "ID", "Removes what a container holds.", command_delete, 1 },
@@ -20,6 +21,7 @@ const struct command commands[] = {
 	{ "list", "", "Lists the containers under --root.", command_list, 1 },
 	{ "pause", "ID", "Freezes all processes of a container.", command_pause, 1 },
 	{ "ps", "ID [PS-OPTION...]", "Lists the processes of a container.", command_ps, 1 },
+	{ "restore", "ID", "Makes a running container from a checkpoint.", command_restore, 1 },
 	{ "resume", "ID", "Thaws a frozen container.", command_resume, 1 },
 	{ "run", "ID", "Creates, starts, waits and deletes.", command_run, 1 },
 	{ "spec", "", "Writes a config.json to begin with.", command_spec, 1 },
@@ -93,6 +95,7 @@ int main(int argc, char **argv)
 		{ "cgroup-manager", 0, OPTION_TEXT, &g.cgroup_manager,
 		  "NAME\tcgroupfs, systemd or disabled" },
 		{ "rootless", 0, OPTION_TEXT, &g.rootless, "HOW\tauto, true or false" },
+		{ "criu", 0, OPTION_TEXT, &g.criu, "FILE\tthe CRIU to checkpoint with (default: of PATH)" },
 		{ "version", 'v', OPTION_FLAG, &g.version, "print the version" },
 	};
 	struct err err = ERR_INIT;

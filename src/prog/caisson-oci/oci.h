@@ -27,7 +27,7 @@ struct option {
 
 struct global {
 	const char *program; /* as it was called: "caisson-oci" */
-	const char *root, *log, *log_format, *cgroup_manager, *rootless;
+	const char *root, *log, *log_format, *cgroup_manager, *rootless, *criu;
 	bool debug, systemd_cgroup, help, version;
 	struct arena arena;
 };
@@ -62,6 +62,10 @@ int report_open(const struct global *g, struct err *err);
 void report(const char *level, const char *text);
 void report_fatal(const struct global *g, const char *command, const struct err *err);
 
+/* Absolute, since records outlive our working directory. NULL: the working directory. */
+int bundle_path(struct global *g, const char *bundle, const char **ret, struct err *err);
+/* Whether config.json asks for a terminal has to be known before it is created. */
+int bundle_wants_terminal(struct global *g, const struct runtime_create *what, bool *ret, struct err *err);
 /* Connects to --console-socket: INVALID without a path. */
 int console_connect(const char *path, int *ret, struct err *err);
 
@@ -80,6 +84,24 @@ int foreground_init(struct foreground *f, bool terminal, struct err *err);
 int foreground_wait(struct foreground *f, pid_t pid, struct err *err);
 void foreground_done(struct foreground *f);
 
+/* Options that checkpoint and restore share; names: what --empty-ns was given. */
+#define IMAGES_OPTIONS(i, names)                                                                           \
+	{ "image-path", 0, OPTION_TEXT, &(i).path, "DIR\tthe checkpoint (default: checkpoint)" },          \
+	{ "work-path", 0, OPTION_TEXT, &(i).work_path, "DIR\tCRIU's log (default: the image path)" },       \
+	{ "tcp-established", 0, OPTION_FLAG, &(i).tcp_established, "with open TCP connections" },           \
+	{ "ext-unix-sk", 0, OPTION_FLAG, &(i).ext_unix_sk, "with Unix sockets that lead outside" },         \
+	{ "shell-job", 0, OPTION_FLAG, &(i).shell_job, "with a terminal that belongs to somebody else" },   \
+	{ "lazy-pages", 0, OPTION_FLAG, &(i).lazy_pages, "memory is fetched when it is needed" },           \
+	{ "file-locks", 0, OPTION_FLAG, &(i).file_locks, "with file locks" },                               \
+	{ "manage-cgroups-mode", 0, OPTION_TEXT, &(i).manage_cgroups_mode,                                  \
+	  "MODE\tignore (default), none, props, soft, full or strict" },                                    \
+	{ "empty-ns", 0, OPTION_LIST, &(names), "NAME\tleave that namespace empty: network" },              \
+	{ "auto-dedup", 0, OPTION_FLAG, &(i).auto_dedup, "drop pages that a later image has" }
+
+int images_set_empty(struct runtime_images *images, const struct option_list *names, struct err *err);
+
+int command_checkpoint(struct global *g, int argc, char **argv, struct err *err);
+int command_restore(struct global *g, int argc, char **argv, struct err *err);
 int command_create(struct global *g, int argc, char **argv, struct err *err);
 int command_run(struct global *g, int argc, char **argv, struct err *err);
 int command_start(struct global *g, int argc, char **argv, struct err *err);

@@ -1,0 +1,206 @@
+/*
+ * What creating and restoring a container share: config.json read and planned, the record,
+ * the cgroup, the filter, hooks, and undoing all of it. Runs in the caller, which has one
+ * thread.
+ *
+ * Record first, then kernel objects, so that whatever is left when this process is killed
+ * can be found.
+ */
+#include "runtime/creation.h"
+
+#include "runtime/hook.h"
+#include "sys/sys.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+
+void creation_done(struct creation *c)
+{
+	struct child *h = &c->child;
+
+	plan_done(&c->plan);
+	cgroup_free(c->cgroup);
+	sec_filter_done(&c->filter);
+	parent_unshare_filter(c->shared);
+	cgroup_entry_done(&h->entry);
+	fd_drop(&h->sync);
+	fd_drop(&h->procfd);
+	fd_drop(&h->listen);
+	fd_drop(&h->terminal_mount);
+	fd_drop(&c->sync);
+	fd_drop(&c->pidfd);
+	fd_drop(&c->dir);
+	arena_done(&c->arena);
+}
+
+static int read_config(struct creation *c, struct err *err)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(OCI_CONFIG_MAX + 1);
+	autofree char *path = c->what->config ? mem_strdup(c->what->config) :
+						mem_printf("%s/config.json", c->what->bundle);
+	int r = sys_file_read(AT_FDCWD, path, OCI_CONFIG_MAX, &text);
+
+	if (r < 0)
+		return err_sys(err, r, "open %s", path);
+	return oci_config_read(text.data ? text.data : (const uint8_t *)"", text.len, &c->arena, &c->config,
+			       err);
+}
+
+static char *owner_name(struct arena *a)
+{
+	char text[16];
+
+	/* the record wants a name, and the C library's lookups pull in half of it: root it is */
+	if (geteuid() == 0)
+		return arena_strdup(a, "root");
+	snprintf(text, sizeof(text), "%u", geteuid());
+	return arena_strdup(a, text);
+}
+
+static void fill_record(struct creation *c)
+{
+	const struct runtime_plan *p = &c->plan;
+	struct record *r = &c->record;
+	char now[TIME_TEXT_MAX];
+
+	r->id = arena_strdup(&c->arena, c->what->id);
+	r->oci_version = c->config.oci_version;
+	r->bundle = arena_strdup(&c->arena, c->what->bundle);
+	r->rootfs = (char *)p->rootfs;
+	r->created = arena_strdup(&c->arena, time_format_rfc3339(time_now_real(), now));
+	r->owner = owner_name(&c->arena);
+	r->boot_id = arena_strdup(&c->arena, sys_boot_id());
+	r->namespaces = p->ns_new | p->ns_join;
+	r->joined = p->ns_join;
+	r->chrooted = !p->has_mnt;
+	r->has_seccomp = p->has_seccomp;
+	r->annotations = c->config.annotations;
+	r->n_annotations = c->config.n_annotations;
+	r->hooks = c->config.hooks;
+	r->process = c->config.process;
+	if (!p->cgroup_host)
+		return;
+	r->cgroup_path = (char *)p->cgroup_path;
+	if (*r->cgroup_path == '/')
+		return;
+	r->cgroup_selves = arena_new(&c->arena, p->cgroup_host->n_hierarchies, sizeof(*r->cgroup_selves));
+	for (size_t i = 0; i < p->cgroup_host->n_hierarchies; i++)
+		r->cgroup_selves[r->n_cgroup_selves++] =
+			(struct json_kv){ p->cgroup_host->hierarchies[i].name,
+					  p->cgroup_host->hierarchies[i].self };
+}
+
+int creation_open(struct creation *c, const struct runtime_create *what, struct err *err)
+{
+	int r = record_check_id(what->id, err);
+
+	if (r < 0)
+		return r;
+	c->what = what;
+	mnt_plan_init(&c->plan.mnt, &c->arena);
+	for (size_t i = 0; i < NS_KINDS; i++)
+		c->plan.ns_fd[i] = -EBADF;
+	r = read_config(c, err);
+	if (r == 0)
+		r = plan_make(what, &c->config, &c->arena, &c->plan, err);
+	if (r == 0 && c->config.hooks)
+		r = hooks_check(c->config.hooks, err);
+	if (r < 0)
+		return r;
+	fill_record(c);
+	r = record_new(what->root, what->id, &c->dir, err);
+	if (r < 0)
+		return r;
+	r = record_write(c->dir, &c->record, err);
+	if (r < 0)
+		creation_undo(c);
+	return r;
+}
+
+int creation_cgroup(struct creation *c, struct err *err)
+{
+	struct cgroup_config config = CGROUP_CONFIG_INIT;
+	uint32_t owner;
+	int r;
+
+	if (!c->plan.cgroup_host)
+		return 0;
+	config.path = c->plan.cgroup_path;
+	if (c->plan.ns_new & 1U << NS_USER && ns_maps_find(c->plan.uids, c->plan.n_uids, 0, &owner) == 0)
+		config.owner = owner;
+	r = cgroup_create(c->plan.cgroup_host, &config, &c->plan.cgroup, &c->cgroup, err);
+	if (r < 0)
+		return r;
+	return cgroup_entry_open(c->cgroup, NULL, &c->child.entry, err);
+}
+
+int creation_filter(struct creation *c, struct err *err)
+{
+	int r;
+
+	if (!c->plan.has_seccomp)
+		return 0;
+	r = sec_seccomp_compile(&c->plan.seccomp, &c->filter, err);
+	if (r == 0)
+		r = parent_fill_filter(c->shared, &c->filter, err);
+	if (r < 0)
+		return err_wrap(err, r, "linux.seccomp");
+	/* exec loads the same */
+	r = sys_file_replace(c->dir, "seccomp.bpf", c->shared, sizeof(*c->shared) + c->shared->n *
+			     sizeof(c->shared->insns[0]), 0600, false);
+	return r < 0 ? err_sys(err, r, "write seccomp.bpf") : 0;
+}
+
+int creation_hooks(struct creation *c, struct err *err)
+{
+	const struct oci_hooks *h = c->config.hooks;
+	struct oci_state state;
+	int r;
+
+	if (!h)
+		return 0;
+	record_oci_state(&c->record, RECORD_CREATING, &state);
+	state.pid = c->pid;
+	r = hooks_run(h->prestart, h->n_prestart, "prestart", &state, err);
+	if (r == 0)
+		r = hooks_run(h->create_runtime, h->n_create_runtime, "createRuntime", &state, err);
+	return r;
+}
+
+int creation_record(struct creation *c, struct err *err)
+{
+	int r;
+
+	c->record.pid = c->pid;
+	r = sys_proc_start_time(c->pid, &c->record.start_ticks);
+	if (r < 0)
+		return err_sys(err, r, "the container's process went away");
+	c->record.is_created = true;
+	r = record_write(c->dir, &c->record, err);
+	if (r == 0)
+		r = parent_write_pid_file(c->what->pid_file, c->pid, err);
+	return r;
+}
+
+/* After a failed create nothing is left. */
+void creation_undo(struct creation *c)
+{
+	struct err ignored = ERR_INIT;
+	int status;
+
+	if (c->pidfd >= 0) {
+		sys_pidfd_signal(c->pidfd, SIGKILL);
+		sys_pidfd_wait(c->pidfd, &status);
+	}
+	if (c->cgroup && cgroup_remove(c->cgroup, true, time_now_mono() + 5 * NSEC_PER_SEC, &ignored) < 0)
+		runtime_warn("%s", ignored.text);
+	if (c->config.hooks && c->pid > 0) {
+		struct oci_state state;
+
+		record_oci_state(&c->record, RECORD_STOPPED, &state);
+		hooks_run_all(c->config.hooks->poststop, c->config.hooks->n_poststop, "poststop", &state);
+	}
+	if (record_remove(c->what->root, c->what->id, &ignored) < 0)
+		runtime_warn("%s", ignored.text);
+}
