@@ -15,6 +15,7 @@
 #include "containerd-types.pb-c.h"
 #include "cri.pb-c.h"
 #include "descriptor.pb-c.h"
+#include "nri.pb-c.h"
 #include "runc-options.pb-c.h"
 #include "runtime-options.pb-c.h"
 #include "sandbox.pb-c.h"
@@ -34,10 +35,19 @@ static const ProtobufCServiceDescriptor *const services[] = {
 	&containerd__task__v2__task__descriptor,
 	&containerd__runtime__sandbox__v1__sandbox__descriptor,
 	&containerd__services__events__ttrpc__v1__events__descriptor,
+	&nri__pkg__api__v1alpha1__runtime__descriptor,
+	&nri__pkg__api__v1alpha1__plugin__descriptor,
+	&nri__pkg__api__v1alpha1__host_functions__descriptor,
+};
+
+/* What no message refers to. */
+static const ProtobufCEnumDescriptor *const enums[] = {
+	&nri__pkg__api__v1alpha1__field__descriptor,
 };
 
 /* What no method leads to. */
 static const ProtobufCMessageDescriptor *const roots[] = {
+	&nri__pkg__api__v1alpha1__optional_int32__descriptor,
 	&containerd__types__activation_info__descriptor,
 	&containerd__v1__types__process__descriptor,
 	&containerd__task__v2__exec_process_response__descriptor,
@@ -85,7 +95,7 @@ struct checker {
 	struct map things, streams; /* by full name; streaming methods "pkg.Service.Method" */
 	char package[256], message[256], service[256];
 	struct arena names;
-	bool cri;
+	const char *set; /* runtime.v1., nri. or "" for the shim's many */
 	unsigned n_methods, line, wrong;
 	bool quiet;
 };
@@ -138,7 +148,9 @@ static void collect(struct checker *c, const ProtobufCMessageDescriptor *m)
 
 static bool is_ours(const struct checker *c, const char *name)
 {
-	return c->cri == (str_skip_prefix(name, "runtime.v1.") != NULL);
+	if (*c->set)
+		return str_skip_prefix(name, c->set);
+	return !str_skip_prefix(name, "runtime.v1.") && !str_skip_prefix(name, "nri.");
 }
 
 static void collect_all(struct checker *c)
@@ -151,6 +163,9 @@ static void collect_all(struct checker *c)
 	for (size_t i = 0; i < ARRAY_LEN(roots); i++)
 		if (is_ours(c, roots[i]->name))
 			collect(c, roots[i]);
+	for (size_t i = 0; i < ARRAY_LEN(enums); i++)
+		if (is_ours(c, enums[i]->name))
+			thing_new(c, enums[i]->name)->enumeration = enums[i];
 }
 
 static void read_streams(struct checker *c, const char *path)
@@ -227,9 +242,13 @@ static void check_enum(struct checker *c, const char *name, char *values)
 		wrong(c, "enum %s has %u values, not %u", name, t->enumeration->n_value_names, n);
 }
 
-static bool is_string_map(struct checker *c, const ProtobufCFieldDescriptor *f)
+static bool same_type(struct checker *c, const ProtobufCFieldDescriptor *f, const char *type);
+
+/* type: "map<string,string>" */
+static bool is_map(struct checker *c, const ProtobufCFieldDescriptor *f, const char *type)
 {
 	const ProtobufCMessageDescriptor *m = f->descriptor;
+	char key[64], value[128];
 	struct thing *t;
 
 	if (f->type != PROTOBUF_C_TYPE_MESSAGE || !str_has_suffix(m->name, "Entry") || m->n_fields != 2)
@@ -237,9 +256,9 @@ static bool is_string_map(struct checker *c, const ProtobufCFieldDescriptor *f)
 	t = map_get(&c->things, m->name);
 	if (t)
 		t->seen = 3;
-	return str_eq(m->fields[0].name, "key") && m->fields[0].id == 1 &&
-	       m->fields[0].type == PROTOBUF_C_TYPE_STRING && str_eq(m->fields[1].name, "value") &&
-	       m->fields[1].id == 2 && m->fields[1].type == PROTOBUF_C_TYPE_STRING;
+	return sscanf(type, "map<%63[^,],%127[^>]>", key, value) == 2 && str_eq(m->fields[0].name, "key") &&
+	       m->fields[0].id == 1 && same_type(c, &m->fields[0], key) && str_eq(m->fields[1].name, "value") &&
+	       m->fields[1].id == 2 && same_type(c, &m->fields[1], value);
 }
 
 static bool same_type(struct checker *c, const ProtobufCFieldDescriptor *f, const char *type)
@@ -249,8 +268,8 @@ static bool same_type(struct checker *c, const ProtobufCFieldDescriptor *f, cons
 	for (size_t i = 0; i < ARRAY_LEN(scalars); i++)
 		if (str_eq(scalars[i].name, type))
 			return f->type == scalars[i].type;
-	if (str_eq(type, "map<string,string>"))
-		return is_string_map(c, f);
+	if (str_skip_prefix(type, "map<"))
+		return is_map(c, f, type);
 	if (str_skip_prefix(type, "google."))
 		return f->type == PROTOBUF_C_TYPE_MESSAGE &&
 		       str_eq(((const ProtobufCMessageDescriptor *)f->descriptor)->name, type);
@@ -264,7 +283,7 @@ static void check_field(struct checker *c, unsigned id, const char *label, const
 	struct thing *t = find(c, c->message);
 	const ProtobufCFieldDescriptor *f =
 		t && t->message ? protobuf_c_message_descriptor_get_field(t->message, id) : NULL;
-	bool repeated = *label || str_eq(type, "map<string,string>");
+	bool repeated = *label || str_skip_prefix(type, "map<");
 
 	if (!f || !str_eq(f->name, name)) {
 		wrong(c, "%s: field %u is not %s", c->message, id, name);
@@ -360,9 +379,9 @@ static void check_line(struct checker *c, char *line)
 }
 
 /* How many things are wrong. */
-static unsigned check(const char *facts, bool cri, const char *set_path, bool quiet)
+static unsigned check(const char *facts, const char *set, const char *set_path, bool quiet)
 {
-	struct checker c = { .quiet = quiet, .cri = cri };
+	struct checker c = { .quiet = quiet, .set = set };
 	autofree char *text = mem_strdup(facts);
 	unsigned n_methods = 0;
 	struct thing *t;
@@ -406,14 +425,21 @@ static void cri_is_as_the_facts_say(void **state)
 {
 	autofree char *facts = read_text(FACTS "/cri-v1-wire.txt");
 
-	assert_int_equal(check(facts, true, CRI_SET, false), 0);
+	assert_int_equal(check(facts, "runtime.v1.", CRI_SET, false), 0);
 }
 
 static void the_shim_api_is_as_the_facts_say(void **state)
 {
 	autofree char *facts = read_text(FACTS "/shim-v2-wire.txt");
 
-	assert_int_equal(check(facts, false, SHIM_SET, false), 0);
+	assert_int_equal(check(facts, "", SHIM_SET, false), 0);
+}
+
+static void the_plugin_protocol_is_as_the_facts_say(void **state)
+{
+	autofree char *facts = read_text(FACTS "/nri-v1-wire.txt");
+
+	assert_int_equal(check(facts, "nri.", NRI_SET, false), 0);
 }
 
 /* Each of these lies must be noticed. */
@@ -447,7 +473,7 @@ static void a_difference_is_noticed(void **state)
 
 		assert_non_null(at);
 		lie = mem_printf("%.*s%s%s", (int)(at - facts), facts, lies[i].to, at + strlen(lies[i].from));
-		if (!check(lie, true, CRI_SET, true))
+		if (!check(lie, "runtime.v1.", CRI_SET, true))
 			fail_msg("\"%s\" for \"%s\" was not noticed", lies[i].to, lies[i].from);
 	}
 }
@@ -457,6 +483,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cri_is_as_the_facts_say),
 		cmocka_unit_test(the_shim_api_is_as_the_facts_say),
+		cmocka_unit_test(the_plugin_protocol_is_as_the_facts_say),
 		cmocka_unit_test(a_difference_is_noticed),
 	};
 

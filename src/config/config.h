@@ -93,6 +93,14 @@ struct config_streaming {
 	uint32_t port;         /* 0: any free one */
 };
 
+struct config_nri {
+	bool enabled;
+	char *socket;          /* "": no external plugins */
+	char *plugin_dir;      /* "": none are started */
+	char *config_dir;
+	int64_t registration_timeout, request_timeout; /* ns */
+};
+
 struct config {
 	char *root, *state;
 	char *address;         /* "": caisson.sock in the state directory, wherever that ends up to be */
@@ -104,6 +112,7 @@ struct config {
 	struct config_streaming streaming;
 	struct config_registry *registries;
 	size_t n_registries;
+	struct config_nri nri;
 };
 
 /* `name` is what errors call the text. len 0: the defaults alone. */

@@ -82,6 +82,16 @@ static const struct config_key streaming_keys[] = {
 };
 static const struct config_section streaming = SECTION(struct config_streaming, streaming_keys);
 
+static const struct config_key nri_keys[] = {
+	KEY(struct config_nri, enabled, BOOL, "true"),
+	KEY(struct config_nri, socket, PATH, "/var/run/nri/nri.sock"),
+	KEY(struct config_nri, plugin_dir, PATH, "/opt/nri/plugins"),
+	KEY(struct config_nri, config_dir, PATH, "/etc/nri/conf.d"),
+	KEY(struct config_nri, registration_timeout, DURATION, "5s"),
+	KEY(struct config_nri, request_timeout, DURATION, "2s"),
+};
+static const struct config_section nri = SECTION(struct config_nri, nri_keys);
+
 /* in the order of enum log_level */
 static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
 
@@ -102,6 +112,7 @@ static const struct config_key top_keys[] = {
 	  .section = &streaming },
 	{ .name = "registries", .kind = CONFIG_SECTION_MAP, .offset = offsetof(struct config, registries),
 	  .n_offset = offsetof(struct config, n_registries), .section = &registry },
+	{ .name = "nri", .kind = CONFIG_SECTION, .offset = offsetof(struct config, nri), .section = &nri },
 };
 
 const struct config_section config_schema = SECTION(struct config, top_keys);

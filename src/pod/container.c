@@ -8,6 +8,7 @@
  */
 #include "mnt/mnt.h"
 #include "pod/files.h"
+#include "pod/plugins.h"
 #include "pod/spec.h"
 
 #include <fcntl.h>
@@ -205,13 +206,25 @@ static int write_bundle(struct pod_container *c, const struct pod_spec *spec, st
 			struct err *err)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(OCI_CONFIG_MAX);
+	struct pod_manager *m = c->priv->m;
 	struct oci_config config;
+	char **cdi = NULL;
+	size_t n_cdi = 0;
 	int r = pod_spec_build(spec, a, &config, err);
 
+	if (r == 0)
+		r = pod_plugins_create(c, &config, a, &cdi, &n_cdi, err);
+	if (r == 0 && n_cdi)
+		r = err_set(err, ERR_UNSUPPORTED, "CDI device %s: CDI is not supported", cdi[0]);
 	if (r == 0)
 		r = oci_config_write(&config, 0, &text, err);
 	if (r < 0)
 		return r;
+	/* a plugin may have put it elsewhere */
+	pod_lock(m);
+	if (!str_eq(c->cgroup_path, config.linux_->cgroups_path))
+		c->cgroup_path = arena_strdup(&c->priv->arena, config.linux_->cgroups_path);
+	pod_unlock(m);
 	r = sys_file_replace(AT_FDCWD, arena_printf(a, "%s/config.json", c->dir), text.data, text.len, 0600,
 			     false);
 	return r < 0 ? err_sys(err, r, "write %s/config.json", c->dir) : 0;
@@ -262,7 +275,7 @@ static int make(struct pod_op *op, struct pod_container *c, const struct image *
 	if (r == 0)
 		r = volumes_prepare(c, &a, &volumes, err);
 	if (r == 0)
-		r = pod_op_stage(op, "writing config.json", err);
+		r = pod_op_stage(op, "writing config.json, with NRI plugins", err);
 	if (r == 0)
 		r = resolve_user(c->config, img, &snap, &a, &user, err);
 	if (r == 0)
@@ -288,6 +301,7 @@ static int make(struct pod_op *op, struct pod_container *c, const struct image *
 	pod_changed(m);
 	pod_tell(m, POD_EVENT_CREATED, c->pod, c);
 	pod_unlock(m);
+	pod_plugins_after(NRI_POST_CREATE_CONTAINER, c);
 	return 0;
 }
 

@@ -6,7 +6,7 @@
  * operation. When the connection ends, the shim is gone: then the exit records and the
  * kernel say what is left, and what no monitor looks after any more is ended.
  */
-#include "pod/manager.h"
+#include "pod/plugins.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -53,6 +53,10 @@ bool pod_container_set_exited(struct pod_container *c, int code, int64_t at, boo
 	c->state = POD_EXITED;
 	c->exit_code = code;
 	c->finished_at = at ? at : time_now_real();
+	if (!reason && c->priv->evicted) {
+		reason = "Evicted";
+		message = c->priv->evicted;
+	}
 	if (!reason)
 		reason = oom ? "OOMKilled" : code ? "Error" : "Completed";
 	pod_container_say(c, reason, message);
@@ -119,6 +123,7 @@ static int exit_op(struct pod_op *op, struct err *err)
 	pod_unlock(m);
 	if (changed)
 		pod_container_commit(c, NULL);
+	pod_plugins_stopped(c);
 	/* its cgroups and the runtime's record go now, not only when it is removed */
 	if (!starting && (r = pod_op_hold_container(op, c, false, err)) < 0)
 		return r;
@@ -190,6 +195,7 @@ static int shim_lost_op(struct pod_op *op, struct err *err)
 		}
 		if (changed)
 			pod_container_commit(c, NULL);
+		pod_plugins_stopped(c);
 		pod_container_unref(c);
 	}
 	free(all);

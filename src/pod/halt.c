@@ -7,6 +7,7 @@
  * the container is held by the calling operation.
  */
 #include "pod/cgroup.h"
+#include "pod/plugins.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -228,11 +229,14 @@ int pod_container_purge(struct pod_op *op, struct pod_container *c, struct err *
 		r = pod_container_halt(op, c, SIGKILL, err);
 	if (r < 0)
 		return r;
+	pod_plugins_stopped(c);
 	pod_op_stage_anyway(op, "removing the container");
 	r = pod_container_task_delete(c, err);
 	if (r == 0)
 		r = store_snapshot_remove(m->store, c->id, err);
 	if (r == 0 && (r = pod_volumes_remove(c, err)) == 0 && (r = sys_remove_tree(AT_FDCWD, c->dir)) < 0)
 		r = err_sys(err, r, "remove %s", c->dir);
+	if (r == 0)
+		pod_plugins_removed(c);
 	return r < 0 ? r : pod_container_forget(c, err);
 }

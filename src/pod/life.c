@@ -2,7 +2,7 @@
  * StartContainer, StopContainer, RemoveContainer, ExecSync, ReopenContainerLog. Worker threads;
  * each is one straight line over the shim's calls.
  */
-#include "pod/manager.h"
+#include "pod/plugins.h"
 
 #include "oci/oci.h"
 
@@ -39,6 +39,7 @@ static void note_start_error(struct pod_container *c, int64_t at, const struct e
 	pod_unlock(m);
 	if (changed)
 		pod_container_commit(c, NULL);
+	pod_plugins_stopped(c);
 }
 
 static int create_task(struct pod_container *c, const char *address, pid_t *ret_pid, struct err *err)
@@ -119,6 +120,10 @@ static int start_op(struct pod_op *op, struct err *err)
 		return r < 0 ? r : 0;
 	r = pod_container_commit(c, err);
 	if (r == 0)
+		r = pod_op_stage(op, "NRI plugins", err);
+	if (r == 0)
+		r = pod_plugins_starting(c, err);
+	if (r == 0)
 		r = pod_op_stage(op, "creating the process", err);
 	if (r == 0)
 		r = pod_container_shim(c, &a, &address, err);
@@ -137,7 +142,10 @@ static int start_op(struct pod_op *op, struct err *err)
 	}
 	pod_changed(m);
 	pod_unlock(m);
-	return pod_container_commit(c, err);
+	r = pod_container_commit(c, err);
+	if (r == 0)
+		pod_plugins_after(NRI_POST_START_CONTAINER, c);
+	return r;
 }
 
 /* ---- stop, remove ---- */
@@ -165,7 +173,10 @@ static int stop_op(struct pod_op *op, struct err *err)
 	if (r)
 		return r < 0 ? r : 0;
 	c = op->container;
-	return pod_container_halt(op, c, op->grace > 0 ? c->stop_signal : SIGKILL, err);
+	r = pod_container_halt(op, c, op->grace > 0 ? c->stop_signal : SIGKILL, err);
+	if (r == 0)
+		pod_plugins_stopped(c);
+	return r;
 }
 
 static int remove_op(struct pod_op *op, struct err *err)

@@ -3,6 +3,7 @@
  * the start and at the end of a daemon. Loop thread.
  */
 #include "pod/pause.h"
+#include "pod/plugins.h"
 
 #include "sec/sec.h"
 
@@ -86,6 +87,8 @@ int pod_manager_new(struct event_loop *loop, struct store *store, struct image_t
 		r = pod_pause_install(m, err);
 	if (r == 0)
 		r = pod_recover(m, err);
+	if (r == 0)
+		r = pod_plugins_start(m, settings->nri, err);
 	if (r < 0) {
 		pod_manager_free(m);
 		return r;
@@ -128,6 +131,7 @@ void pod_manager_free(struct pod_manager *m)
 	pod_unlock(m);
 	if (left)
 		return; /* a worker is stuck in the kernel or a plugin; the process ends anyhow */
+	nri_free(m->nri);
 	event_timer_free(m->retry);
 	tables_free(m);
 	map_done(&m->pods);

@@ -18,6 +18,7 @@
 
 #include "cni/cni.h"
 #include "image/image.h"
+#include "nri/nri.h"
 #include "oci/oci.h"
 #include "pod/pod.h"
 #include "shim/shim.h"
@@ -39,6 +40,7 @@ struct pod_manager {
 	struct store *store;
 	struct image_table *images;
 	struct cni *cni;
+	struct nri *nri;    /* NULL: no plugins; plugins.c */
 	struct arena arena; /* settings */
 	struct pod_settings settings;
 	char *pods_dir, *runtime_root, *pause_root; /* below settings.state */
@@ -75,6 +77,7 @@ struct pod_sandbox_private {
 	bool publish;                   /* the record says visible already, the list not yet */
 	bool torn_down;                 /* nothing of it is left in the kernel */
 	bool stopping;                  /* no new containers, no starts */
+	bool told, told_stop;           /* NRI plugins know it; know that it was stopped. In their turn */
 	struct cni_attachment *network; /* NULL with the host's network */
 	char *boot_id;                  /* of pid, shim, netns */
 	struct shim_process shim;       /* pid 0: none */
@@ -91,6 +94,7 @@ struct pod_container_private {
 	struct pod_manager *m;
 	struct arena arena;
 	struct arena limits;            /* of config->resources since the last update */
+	pthread_mutex_t limiting;       /* held over a change of them */
 	int refs;
 	bool removed;
 	char *key;
@@ -98,6 +102,8 @@ struct pod_container_private {
 	bool publish;                   /* as of a pod */
 	bool starting;                  /* committed before the shim is asked to create it */
 	bool task;                      /* the shim may know it */
+	bool told, told_stop;           /* as of a pod */
+	const char *evicted;            /* why it is killed, by whose wish; NULL: it is not */
 	char *boot_id;
 	pthread_mutex_t commit;
 };
@@ -317,6 +323,13 @@ void pod_process_kill(struct pod_process process);
 int pod_recover(struct pod_manager *m, struct err *err);
 /* Something could not be taken away: it is tried again after a while. Any thread. */
 void pod_retry_post(struct pod_manager *m);
+
+/* ---- update.c ---- */
+
+/* Limits of a container that is created or running, all of them or none: what CRI knows, and what only
+ * OCI knows (NULL: nothing). STATE when it is neither. */
+int pod_container_change(struct pod_container *c, const struct pod_resources *change,
+			 const struct oci_resources *extra, struct err *err);
 
 /* ---- sandbox.c ---- */
 

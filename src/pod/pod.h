@@ -219,6 +219,7 @@ struct pod_container {
 struct store;
 struct image_table;
 struct cni;
+struct nri_settings;
 
 struct pod_manager;
 
@@ -229,6 +230,7 @@ struct pod_settings {
 	const char *seccomp_profile_root; /* relative Localhost profiles, /var/lib/kubelet/seccomp */
 	const char *events_address;
 	int64_t cni_timeout;             /* ns */
+	const struct nri_settings *nri;  /* NULL: no plugins; its host is the manager's to fill */
 	struct buf *note;                /* may be NULL: lines for the log about damaged records */
 };
 

@@ -10,6 +10,7 @@
 #include "pod/cgroup.h"
 #include "pod/files.h"
 #include "pod/pause.h"
+#include "pod/plugins.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -323,7 +324,11 @@ static int make(struct pod_op *op, struct pod_sandbox *p, struct err *err)
 		return r;
 	pod_watch_post_start(p);
 
-	r = pod_op_stage(op, "publishing", err);
+	r = pod_op_stage(op, "NRI plugins", err);
+	if (r == 0)
+		r = pod_plugins_run(p, err);
+	if (r == 0)
+		r = pod_op_stage(op, "publishing", err);
 	if (r < 0)
 		return r;
 	pod_lock(m);

@@ -103,6 +103,7 @@ struct pod_container *pod_container_new(struct pod_manager *m, struct pod_sandbo
 	priv->refs = 1;
 	list_init(&c->link);
 	pthread_mutex_init(&priv->commit, NULL);
+	pthread_mutex_init(&priv->limiting, NULL);
 	snprintf(c->id, sizeof(c->id), "%s", id);
 	c->reason = c->message = "";
 	c->dir = arena_printf(&priv->arena, "%s/%s", pod->dir, id);
@@ -229,6 +230,7 @@ void pod_container_unref(struct pod_container *c)
 		return;
 	pod_sandbox_unref(c->pod);
 	pthread_mutex_destroy(&c->priv->commit);
+	pthread_mutex_destroy(&c->priv->limiting);
 	arena_done(&c->priv->limits);
 	arena_done(&c->priv->arena);
 	free(c->priv);

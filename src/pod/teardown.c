@@ -5,6 +5,7 @@
  * ended. Worker threads.
  */
 #include "pod/cgroup.h"
+#include "pod/plugins.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -158,6 +159,8 @@ static int stop_containers(struct pod_op *op, struct pod_container **all, size_t
 		int r = pod_container_halt(op, all[i], SIGKILL, &e);
 
 		if (r == 0)
+			pod_plugins_stopped(all[i]);
+		if (r == 0)
 			r = pod_container_task_delete(all[i], &e);
 		if (r < 0)
 			err_wrap(&e, r, "container %s", all[i]->config->name);
@@ -191,6 +194,7 @@ int pod_sandbox_teardown(struct pod_op *op, struct pod_sandbox *p, struct err *e
 		pod_op_release_container(op, all[i]);
 	free(all);
 	pod_watch_post_end(p);
+	pod_plugins_stopped_pod(p);
 
 	pod_op_stage_anyway(op, p->priv->network ? "CNI DEL and pause process" : "pause process");
 	pod_branch_start(&branch, m, end_pause, p);
@@ -247,6 +251,8 @@ int pod_sandbox_purge(struct pod_op *op, struct pod_sandbox *p, struct err *err)
 		r = purge_containers(op, p, err);
 	if (r == 0 && (r = sys_remove_tree(AT_FDCWD, p->dir)) < 0)
 		r = err_sys(err, r, "remove %s", p->dir);
+	if (r == 0)
+		pod_plugins_removed_pod(p);
 	return r < 0 ? r : pod_sandbox_forget(p, err);
 }
 

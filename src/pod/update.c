@@ -6,6 +6,7 @@
  * there, and a container that was not started yet everything), and the record. They change
  * together or not at all: what was changed before the one that fails is changed back.
  */
+#include "pod/plugins.h"
 #include "pod/spec.h"
 
 #include "cgroup/cgroup.h"
@@ -57,8 +58,40 @@ static int move_scores(const char *cgroup_path, int from, int to, struct err *er
 
 /* ---- config.json ---- */
 
-static int rewrite_config(struct pod_container *c, const struct pod_resources *merged, struct buf *ret_old,
-			  struct err *err)
+/* Over what CRI said: what only OCI has a word for. */
+static void put_extra(const struct oci_resources *extra, struct arena *a, struct oci_resources *res)
+{
+	if (extra && extra->memory) {
+		struct oci_memory *to = arena_new(a, 1, sizeof(*to));
+		const struct oci_memory *from = extra->memory;
+
+		if (res->memory)
+			*to = *res->memory;
+		to->reservation = from->reservation ? from->reservation : to->reservation;
+		to->kernel = from->kernel ? from->kernel : to->kernel;
+		to->kernel_tcp = from->kernel_tcp ? from->kernel_tcp : to->kernel_tcp;
+		to->swappiness = from->swappiness ? from->swappiness : to->swappiness;
+		to->disable_oom_killer =
+			from->disable_oom_killer ? from->disable_oom_killer : to->disable_oom_killer;
+		to->use_hierarchy = from->use_hierarchy ? from->use_hierarchy : to->use_hierarchy;
+		res->memory = to;
+	}
+	if (extra && extra->cpu) {
+		struct oci_cpu *to = arena_new(a, 1, sizeof(*to));
+		const struct oci_cpu *from = extra->cpu;
+
+		if (res->cpu)
+			*to = *res->cpu;
+		to->realtime_runtime = from->realtime_runtime ? from->realtime_runtime : to->realtime_runtime;
+		to->realtime_period = from->realtime_period ? from->realtime_period : to->realtime_period;
+		res->cpu = to;
+	}
+	if (extra && extra->pids)
+		res->pids = extra->pids;
+}
+
+static int rewrite_config(struct pod_container *c, const struct pod_resources *merged,
+			  const struct oci_resources *extra, struct buf *ret_old, struct err *err)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	CLEANUP(buf_done) struct buf text = BUF_INIT(OCI_CONFIG_MAX);
@@ -79,6 +112,7 @@ static int rewrite_config(struct pod_container *c, const struct pod_resources *m
 	if (!config.process->oom_score_adj)
 		config.process->oom_score_adj = arena_new(&a, 1, sizeof(int32_t));
 	r = pod_resources_oci(host, merged, &a, res, err);
+	put_extra(extra, &a, res);
 	if (r == 0)
 		r = pod_resources_score(host, merged, config.process->oom_score_adj, err);
 	if (r == 0)
@@ -93,17 +127,18 @@ static void restore_config(struct pod_container *c, const struct buf *old)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 
-	sys_file_replace(AT_FDCWD, arena_printf(&a, "%s/config.json", c->dir), old->data, old->len, 0600, false);
+	sys_file_replace(AT_FDCWD, arena_printf(&a, "%s/config.json", c->dir), old->data, old->len, 0600,
+			 false);
 }
 
 /* ---- the kernel ---- */
 
 static int change_running(struct pod_container *c, const struct pod_resources *merged,
-			  const struct pod_resources *change, struct err *err)
+			  const struct pod_resources *change, const struct oci_resources *extra, struct err *err)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	const struct pod_host *host = &c->priv->m->host;
-	const struct pod_resources *now = &c->config->resources; /* only this operation changes it */
+	const struct pod_resources *now = &c->config->resources; /* limiting is held */
 	bool yes = true;
 	struct oci_resources res = { 0 };
 	struct pod_resources delta;
@@ -114,6 +149,7 @@ static int change_running(struct pod_container *c, const struct pod_resources *m
 
 	pod_resources_delta(merged, change, &delta);
 	r = pod_resources_oci(host, &delta, &a, &res, err);
+	put_extra(extra, &a, &res);
 	/* lowered below what is in use it would not fail, but kill */
 	if (res.memory)
 		res.memory->check_before_update = &yes;
@@ -148,7 +184,9 @@ static void swap_resources(struct pod_container *c, struct pod_resources *resour
 	*a = old_arena;
 }
 
-static int change(struct pod_container *c, const struct pod_resources *change, bool running, struct err *err)
+static int change(struct pod_container *c, const struct pod_resources *change,
+		  const struct oci_resources *extra,
+		  bool running, struct err *err)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT, limits = ARENA_INIT;
 	CLEANUP(buf_done) struct buf old = BUF_INIT(OCI_CONFIG_MAX);
@@ -161,9 +199,9 @@ static int change(struct pod_container *c, const struct pod_resources *change, b
 	r = pod_resources_copy(&merged, &limits, &fresh, err);
 	if (r < 0)
 		return r;
-	r = rewrite_config(c, &merged, &old, err);
+	r = rewrite_config(c, &merged, extra, &old, err);
 	if (r == 0 && running)
-		r = change_running(c, &merged, change, err);
+		r = change_running(c, &merged, change, extra, err);
 	if (r == 0) {
 		pod_lock(m);
 		swap_resources(c, fresh, &limits);
@@ -177,34 +215,59 @@ static int change(struct pod_container *c, const struct pod_resources *change, b
 		swap_resources(c, fresh, &limits);
 		pod_unlock(m);
 		if (running)
-			change_running(c, &c->config->resources, &c->config->resources, &ignored);
+			change_running(c, &c->config->resources, &c->config->resources, NULL, &ignored);
 	}
 	if (old.len)
 		restore_config(c, &old);
 	return r;
 }
 
+int pod_container_change(struct pod_container *c, const struct pod_resources *what,
+			 const struct oci_resources *extra, struct err *err)
+{
+	enum pod_container_state state;
+	int r;
+
+	pthread_mutex_lock(&c->priv->limiting);
+	pod_lock(c->priv->m);
+	state = c->state;
+	pod_unlock(c->priv->m);
+	if (state == POD_CREATED || state == POD_RUNNING)
+		r = change(c, what, extra, state == POD_RUNNING, err);
+	else
+		r = err_set(err, ERR_STATE, "it is neither created nor running");
+	pthread_mutex_unlock(&c->priv->limiting);
+	return r;
+}
+
 static int update_op(struct pod_op *op, struct err *err)
 {
-	struct pod_manager *m = op->m;
-	enum pod_container_state state;
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	struct pod_resources what = *op->resources;
+	struct oci_resources extra = { 0 };
 	struct pod_container *c;
-	int r = pod_container_get(m, op->id, &c, err);
+	int r = pod_container_get(op->m, op->id, &c, err);
 
 	if (r == 0)
 		r = pod_op_hold_container(op, c, false, err);
 	if (r < 0)
 		return r;
-	pod_lock(m);
-	state = c->state;
-	pod_unlock(m);
-	if (state != POD_CREATED && state != POD_RUNNING)
+	if (!pod_container_in(c, POD_CREATED) && !pod_container_in(c, POD_RUNNING))
 		return err_set(err, ERR_STATE, "it is neither created nor running");
-	r = pod_op_stage(op, "changing the limits", err);
-	return r < 0 ? r : change(c, op->resources, state == POD_RUNNING, err);
+	r = pod_op_stage(op, "NRI plugins", err);
+	if (r == 0)
+		r = pod_plugins_update(c, &what, &extra, &a, err);
+	if (r == 0)
+		r = pod_op_stage(op, "changing the limits", err);
+	if (r == 0)
+		r = pod_container_change(c, &what, &extra, err);
+	if (r == 0)
+		pod_plugins_after(NRI_POST_UPDATE_CONTAINER, c);
+	return r;
 }
 
-struct pod_wait *pod_container_update(struct pod_manager *m, const char *id, const struct pod_resources *resources,
+struct pod_wait *pod_container_update(struct pod_manager *m, const char *id,
+				      const struct pod_resources *resources,
 				      pod_done_fn done, void *user)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
@@ -232,13 +295,19 @@ static int update_sandbox_op(struct pod_op *op, struct err *err)
 
 	if (r == 0)
 		r = pod_op_hold_sandbox(op, p, false, err);
+	if (r == 0)
+		r = pod_op_stage(op, "NRI plugins", err);
+	if (r == 0)
+		r = pod_plugins_update_pod(p, op->overhead, op->resources, err);
 	if (r < 0)
 		return r;
 	config = (struct pod_config *)p->config; /* this room's own copy */
 	if (op->overhead || config->overhead)
-		r = pod_resources_copy(op->overhead ? op->overhead : config->overhead, &limits, &overhead, err);
+		r = pod_resources_copy(op->overhead ? op->overhead : config->overhead, &limits, &overhead,
+				       err);
 	if (r == 0 && (op->resources || config->resources))
-		r = pod_resources_copy(op->resources ? op->resources : config->resources, &limits, &resources, err);
+		r = pod_resources_copy(op->resources ? op->resources : config->resources, &limits, &resources,
+				       err);
 	if (r < 0)
 		return r;
 	pod_lock(m);
@@ -251,8 +320,10 @@ static int update_sandbox_op(struct pod_op *op, struct err *err)
 	limits = old_limits;
 	pod_unlock(m);
 	r = pod_sandbox_commit(p, err);
-	if (r == 0)
+	if (r == 0) {
+		pod_plugins_after_pod(NRI_POST_UPDATE_POD_SANDBOX, p);
 		return 0;
+	}
 	pod_lock(m);
 	limits = p->priv->limits;
 	p->priv->limits = old_limits;
@@ -262,7 +333,8 @@ static int update_sandbox_op(struct pod_op *op, struct err *err)
 	return r;
 }
 
-struct pod_wait *pod_sandbox_update(struct pod_manager *m, const char *id, const struct pod_resources *overhead,
+struct pod_wait *pod_sandbox_update(struct pod_manager *m, const char *id,
+				    const struct pod_resources *overhead,
 				    const struct pod_resources *resources, pod_done_fn done, void *user)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;

@@ -49,6 +49,10 @@ daemon_prepare() {
 		  insecure_registries: ["127.0.0.1:5000"]
 		pods:
 		  cgroup_parent: $parent
+		nri:
+		  socket: $dir/nri.sock
+		  plugin_dir: $dir/nri-plugins
+		  config_dir: $dir/nri-conf
 	CONFIG
 	cat >"$dir/crictl.yaml" <<-CONFIG
 		runtime-endpoint: unix://$socket

@@ -62,6 +62,10 @@ cni:
   timeout: 20s
 pods:
   cgroup_parent: /$TAG
+nri:
+  socket: $STATE/nri.sock
+  plugin_dir: $WORK/nri-plugins
+  config_dir: $WORK/nri-conf
 $extra
 CONFIG
 }

@@ -12,6 +12,7 @@
 
 #include "cni/cni.h"
 #include "image/image.h"
+#include "nri/nri.h"
 #include "pod/pod.h"
 #include "rpc/rpc.h"
 #include "store/store.h"
@@ -119,6 +120,11 @@ static int open_network(struct daemon *d, struct err *err)
 	return 0;
 }
 
+static void say(enum log_level level, const char *text)
+{
+	log_line(level, "%s", text);
+}
+
 static int open_pods(struct daemon *d, struct err *err)
 {
 	CLEANUP(buf_done) struct buf note = BUF_INIT(64 * 1024);
@@ -132,8 +138,18 @@ static int open_pods(struct daemon *d, struct err *err)
 		.cni_timeout = c->cni.timeout,
 		.note = &note,
 	};
+	struct nri_settings nri = {
+		.socket = c->nri.socket,
+		.plugin_dir = c->nri.plugin_dir,
+		.config_dir = c->nri.config_dir,
+		.registration_timeout = c->nri.registration_timeout,
+		.request_timeout = c->nri.request_timeout,
+		.say = say,
+	};
 	int r;
 
+	if (c->nri.enabled)
+		settings.nri = &nri;
 	r = host_find_program("caisson-shim", c->shim_binary, &d->arena, &c->shim_binary, err);
 	if (r < 0)
 		return r;
