@@ -153,3 +153,16 @@ privileged() {
 	[ "$output" = 1 ]
 	[ "$(cat "$B/rootfs/proc/sys/net/ipv4/ip_forward")" = fake ]
 }
+
+@test "CVE-2025-24965: nothing of the runtime's is written into the image's files, whoever asks" {
+	mkdir "$T/victim"
+	echo "the host's" >"$T/victim/file"
+	# where the krun handler of another runtime keeps its configuration
+	ln -s "$T/victim/file" "$B/rootfs/.krun_config.json"
+	ln -s "../../../../../../../../../..$T/victim/new" "$B/rootfs/.krun_vm.json"
+	spec '.annotations={"run.oci.handler":"krun"}'
+	run_c1
+	[ "$(cat "$T/victim/file")" = "the host's" ]
+	[ "$(ls "$T/victim")" = file ]
+	[ -L "$B/rootfs/.krun_config.json" ]
+}
