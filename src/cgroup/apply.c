@@ -91,7 +91,7 @@ static int write_group(struct cgroup *cg, const struct cgroup_write *w, size_t n
 }
 
 /* Lowering memory.max below what is in use does not fail, it kills. */
-static int check_usage(const struct cgroup *cg, const struct cgroup_plan *plan, struct err *err)
+int cgroup_check_usage(const struct cgroup *cg, const struct cgroup_plan *plan, struct err *err)
 {
 	int h = cg->host->of[CGROUP_MEMORY];
 	uint64_t usage;
@@ -107,18 +107,15 @@ static int check_usage(const struct cgroup *cg, const struct cgroup_plan *plan, 
 	return 0;
 }
 
-int cgroup_apply(struct cgroup *cg, const struct cgroup_plan *plan, struct err *err)
+static int write_all(struct cgroup *cg, const struct cgroup_write *writes, size_t n_writes, struct err *err)
 {
-	int r = check_usage(cg, plan, err);
-
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < plan->n_writes;) {
-		const struct cgroup_write *w = &plan->writes[i];
+	for (size_t i = 0; i < n_writes;) {
+		const struct cgroup_write *w = &writes[i];
 		size_t n = 1;
+		int r;
 
 		if (w->group) {
-			while (i + n < plan->n_writes && plan->writes[i + n].group == w->group)
+			while (i + n < n_writes && writes[i + n].group == w->group)
 				n++;
 			r = write_group(cg, w, n, err);
 		} else {
@@ -133,7 +130,24 @@ int cgroup_apply(struct cgroup *cg, const struct cgroup_plan *plan, struct err *
 			return r;
 		i += n;
 	}
-	return cgroup_devices_apply(cg, plan->devices, plan->n_devices, err);
+	return 0;
+}
+
+int cgroup_apply_files(struct cgroup *cg, const struct cgroup_plan *plan, struct err *err)
+{
+	int r = write_all(cg, plan->writes, plan->n_writes, err);
+
+	return r < 0 ? r : cgroup_devices_apply(cg, plan->devices, plan->n_devices, err);
+}
+
+/* What a manager of the tree writes into files comes first: some of it is coarser than ours. */
+int cgroup_apply(struct cgroup *cg, const struct cgroup_plan *plan, struct err *err)
+{
+	int r = cgroup_check_usage(cg, plan, err);
+
+	if (r == 0 && cg->driver->apply)
+		r = cg->driver->apply(cg, plan, err);
+	return r < 0 ? r : cgroup_apply_files(cg, plan, err);
 }
 
 /* ---- which files hold the limits ------------------------------------------------------ */

@@ -23,6 +23,7 @@ static struct cgroup *object_new(const struct cgroup_host *host, const struct cg
 	cg->host = host;
 	cg->driver = driver ? driver : &cgroup_driver_fs;
 	cg->path = mem_strdup(path);
+	cg->holder = -EBADF;
 	for (size_t h = 0; h < CGROUP_HIERARCHIES_MAX; h++)
 		cg->dirs[h] = -EBADF;
 	return cg;
@@ -34,6 +35,8 @@ void cgroup_free(struct cgroup *cg)
 		return;
 	for (size_t h = 0; h < CGROUP_HIERARCHIES_MAX; h++)
 		fd_close_ptr(&cg->dirs[h]);
+	cgroup_unit_release(cg);
+	free(cg->unit);
 	free(cg->path);
 	free(cg);
 }
@@ -155,7 +158,7 @@ static int make_in(struct cgroup *cg, size_t h, const struct cgroup_config *conf
 	return 0;
 }
 
-static int fs_make(struct cgroup *cg, const struct cgroup_config *config, const struct cgroup_plan *plan,
+int cgroup_fs_make(struct cgroup *cg, const struct cgroup_config *config, const struct cgroup_plan *plan,
 		   struct err *err)
 {
 	int made[CGROUP_HIERARCHIES_MAX] = { 0 }, r = 0;
@@ -172,7 +175,7 @@ static int fs_make(struct cgroup *cg, const struct cgroup_config *config, const 
 	return r;
 }
 
-const struct cgroup_driver cgroup_driver_fs = { .name = "cgroupfs", .make = fs_make };
+const struct cgroup_driver cgroup_driver_fs = { .name = "cgroupfs", .make = cgroup_fs_make };
 
 int cgroup_create(const struct cgroup_host *host, const struct cgroup_config *config,
 		  const struct cgroup_plan *plan, struct cgroup **ret, struct err *err)
@@ -217,6 +220,19 @@ int cgroup_open(const struct cgroup_host *host, const char *path, struct cgroup 
 	return 0;
 }
 
+int cgroup_open_unit(const struct cgroup_host *host, const char *path, const struct cgroup_unit *unit,
+		     struct cgroup **ret, struct err *err)
+{
+	int r = cgroup_open(host, path, ret, err);
+
+	if (r < 0)
+		return r;
+	(*ret)->driver = &cgroup_driver_systemd;
+	(*ret)->unit = mem_strdup(unit->name);
+	(*ret)->unit_user = unit->user;
+	return 0;
+}
+
 int cgroup_create_sub(const struct cgroup *cg, const char *name, struct cgroup **ret, struct err *err)
 {
 	CLEANUP(cgroup_freep) struct cgroup *sub = NULL;
@@ -234,7 +250,7 @@ int cgroup_create_sub(const struct cgroup *cg, const char *name, struct cgroup *
 	path = mem_printf("%s/%s", cg->path, name);
 	if (strlen(path) >= CGROUP_PATH_MAX)
 		return err_set(err, ERR_INVALID, "cgroup %s: the path is too long", path);
-	sub = object_new(cg->host, cg->driver, path);
+	sub = object_new(cg->host, NULL, path);
 	sub->sub = true;
 	if (mkdirat(cg->dirs[h], name, 0755) < 0 && errno != EEXIST)
 		return err_sysk(err, errno == EOPNOTSUPP ? ERR_UNSUPPORTED : err_kind_of(errno), errno,

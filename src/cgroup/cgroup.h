@@ -20,7 +20,8 @@
  *	pid = sys_clone3(flags, SIGCHLD, entry.clone_fd, &pidfd);
  *	... in the child:  cgroup_enter(&entry);        // [child], as late as it likes
  *
- * and later, from any process: cgroup_open, then cgroup_kill, cgroup_stats, cgroup_remove…
+ * (systemd: cgroup_unit_parse, cgroup_unit_path, and cgroup_unit_limits after the plan.)
+ * And later, from any process: cgroup_open, then cgroup_kill, cgroup_stats, cgroup_remove…
  *
  * Paths. "/kubepods/pod1/c1" is below the mount of each hierarchy; without a leading slash
  * it is below the caller's own cgroup, which may differ between v1 hierarchies. ".." and
@@ -152,6 +153,16 @@ struct cgroup_device {
 	unsigned access;      /* CGROUP_DEVICE_*; for 'a' all three */
 };
 
+/* How CPU shares (2 … 262144) become cpu.weight (1 … 10000). */
+enum cgroup_weight_curve {
+	CGROUP_WEIGHT_LINEAR,    /* the line through both ends: 1024 → 39 */
+	CGROUP_WEIGHT_QUADRATIC, /* through the defaults too, 1024 → 100: runc 1.3.2, crun 1.23 */
+};
+
+/* "linear", "quadratic": 0 or -EINVAL. */
+int cgroup_weight_curve_find(const char *name, enum cgroup_weight_curve *ret);
+int64_t cgroup_weight_of_shares(int64_t shares, enum cgroup_weight_curve curve);
+
 /* Borrows everything. Zeroed it limits nothing. */
 struct cgroup_limits {
 	uint64_t set;      /* 1 << enum cgroup_limit: which of value[] are given */
@@ -172,6 +183,7 @@ struct cgroup_limits {
 	 * default devices belong to the caller. */
 	const struct cgroup_device *devices;
 	size_t n_devices;
+	enum cgroup_weight_curve weight_curve; /* for CPU shares in v2 */
 	bool check_before_update; /* refuse a memory limit below the present usage */
 };
 
@@ -215,24 +227,87 @@ struct cgroup_plan {
 	bool check_before_update;
 	int64_t memory_limit;    /* for it; 0: not given */
 	uint32_t v2_controllers; /* what must be enabled on the way down a v2 hierarchy */
+	const struct cgroup_property *properties; /* cgroup_unit_limits; for the systemd driver */
+	size_t n_properties;
 };
 
 /* Strings and lists are copied to the arena where they are not literals. */
 int cgroup_plan(const struct cgroup_host *host, const struct cgroup_limits *limits, struct arena *a,
 		struct cgroup_plan *ret, struct err *err);
 
+/* ---- systemd's units ----------------------------------------------------------------------- */
+
+/*
+ * Where systemd owns the tree a container's cgroup is a unit that systemd makes on request:
+ * a transient scope, with the limits as its properties, so that they hold when systemd
+ * looks at the unit again (daemon-reload). What has no property is written to the files
+ * afterwards, as everywhere else; `Delegate` makes that allowed.
+ */
+struct cgroup_property {
+	const char *name; /* "CPUWeight" */
+	const char *type; /* its D-Bus signature: one of b i u t s ay as a(ss) */
+	uint64_t number;  /* b i u t */
+	const char *text; /* s */
+	const uint8_t *bytes;
+	size_t n_bytes;           /* ay */
+	const char *const *texts; /* as; of a(ss) two an element */
+	size_t n_texts;
+};
+
+struct cgroup_unit {
+	const char *name;        /* "caisson-web.scope" */
+	const char *slice;       /* "machine.slice"; "-.slice" is the root */
+	const char *description; /* what systemctl shows */
+	bool user;               /* the user's own systemd, not the system's */
+	const struct cgroup_property *properties; /* further ones, which the user asked for */
+	size_t n_properties;
+};
+
+/*
+ * "slice:prefix:name" as engines give it in cgroupsPath; NULL or "" is
+ * "<default>:caisson:<id>". The scope is prefix-name.scope; a name that ends in .slice is
+ * taken as it is. INVALID with the reason. Strings are in the arena or literals.
+ */
+int cgroup_unit_parse(const char *path, const char *id, bool user, struct arena *a, struct cgroup_unit *ret,
+		      struct err *err);
+
+/* "a-b-c.slice" → "/a.slice/a-b.slice/a-b-c.slice"; "-.slice" → "". INVALID. */
+int cgroup_slice_path(const char *slice, struct arena *a, char **ret, struct err *err);
+
+/*
+ * The property of an annotation: `name` is what follows "org.systemd.property.", the value
+ * is in GVariant's text form, as runc and crun take it: true, 5, uint64 5, 'text',
+ * ['a', 'b']. Names that end in Sec are seconds and become USec. Only what changes nothing
+ * but the end and the order of this very unit is allowed: DENIED names any other.
+ */
+int cgroup_property_parse(const char *name, const char *text, struct arena *a, struct cgroup_property *ret,
+			  struct err *err);
+
+/* The limits as properties, in the arena; what systemd does not know is left out. Pure. */
+int cgroup_unit_limits(const struct cgroup_host *host, const struct cgroup_limits *limits, struct arena *a,
+		       struct cgroup_plan *plan, struct err *err);
+
+/* Where systemd will put the unit, below each hierarchy's root. Asks systemd. UNAVAILABLE
+ * when it does not run or cannot be reached. */
+int cgroup_unit_path(const struct cgroup_unit *unit, struct arena *a, char **ret, struct err *err);
+
+/* Stops a unit, waits until it has, and forgets that it failed. One that is not there is no
+ * error. */
+int cgroup_unit_stop(const char *name, bool user, struct err *err);
+
 /* ---- create, open, apply ----------------------------------------------------------------- */
 
 struct cgroup;
 struct cgroup_driver;
 
-/* Where cgroups are made: directly in cgroupfs. (A systemd driver asks systemd for the
- * unit and does everything else as this one.) */
-extern const struct cgroup_driver cgroup_driver_fs;
+/* Where cgroups are made: directly in cgroupfs, or by systemd (which needs a unit, and does
+ * everything else as the first). */
+extern const struct cgroup_driver cgroup_driver_fs, cgroup_driver_systemd;
 
 struct cgroup_config {
 	const char *path;
 	const struct cgroup_driver *driver; /* NULL: cgroup_driver_fs */
+	const struct cgroup_unit *unit;     /* for cgroup_driver_systemd; path is cgroup_unit_path's */
 	bool allow_populated;  /* an existing cgroup with processes in it may be joined */
 	uid_t owner;           /* gets the delegated files (cgroup.procs…) of a v2 cgroup; -1: nobody */
 };
@@ -251,6 +326,9 @@ int cgroup_create(const struct cgroup_host *host, const struct cgroup_config *co
 /* An existing one; NOT_FOUND when no hierarchy has it. Parts may be missing, half removed
  * cgroups included: whatever works then, works. */
 int cgroup_open(const struct cgroup_host *host, const char *path, struct cgroup **ret, struct err *err);
+/* The same of one that systemd made; unit->name and user are enough. */
+int cgroup_open_unit(const struct cgroup_host *host, const char *path, const struct cgroup_unit *unit,
+		     struct cgroup **ret, struct err *err);
 
 /*
  * A sub-cgroup for one exec, made if it is missing: `name` below cg, in the one hierarchy
@@ -271,6 +349,7 @@ const struct cgroup_host *cgroup_host_of(const struct cgroup *cg);
 /* The absolute directory in a hierarchy, in the arena; NULL when it is not there. */
 char *cgroup_directory(const struct cgroup *cg, size_t hierarchy, struct arena *a);
 
+/* Writes a plan into a cgroup that was just made: after a failure it is to be removed. */
 int cgroup_apply(struct cgroup *cg, const struct cgroup_plan *plan, struct err *err);
 /* The same for a cgroup in use: all of the plan's writes or none; what was written before the
  * one that the kernel refused gets its former value back. Device rules come last. */

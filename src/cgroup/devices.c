@@ -105,6 +105,20 @@ static int write_difference(const struct writer *w, const struct cgroup_device *
 	return 0;
 }
 
+/* A list that was refused half way: the old one again, as far as the parent still allows it. */
+static void put_back(const struct writer *w, int dir, const struct cgroup_device *then, int n_then,
+		     struct arena *a)
+{
+	struct err ignored = ERR_INIT;
+	struct cgroup_device *now;
+	int n_now = read_list(dir, a, &now);
+
+	if (then[0].type == 'a')
+		write_rule(w, &then[0], true, then[0].access, &ignored);
+	else if (n_now >= 0)
+		write_difference(w, then, (size_t)n_then, now, n_now, &ignored);
+}
+
 static int apply_v1(struct cgroup *cg, int dir, const struct cgroup_device *rules, size_t n, struct err *err)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
@@ -113,24 +127,23 @@ static int apply_v1(struct cgroup *cg, int dir, const struct cgroup_device *rule
 	struct writer w = { cg, allow, deny };
 	struct cgroup_device *now = NULL;
 	bool only_allows = true;
-	int n_now;
+	int n_now, r = 0;
 
 	if (allow < 0 || deny < 0)
 		return err_sys(err, errno, "cgroup devices: open the lists of %s", cg->path);
 	for (size_t i = 1; i < n; i++)
 		only_allows = only_allows && rules[i].allow;
-	if (only_allows && rules[0].type == 'a' && !rules[0].allow) {
-		n_now = read_list(dir, &a, &now);
-		if (n_now >= 0 && !(n_now > 0 && now[0].type == 'a'))
-			return write_difference(&w, rules + 1, n - 1, now, n_now, err);
+	n_now = read_list(dir, &a, &now);
+	if (n_now >= 0 && only_allows && rules[0].type == 'a' && !rules[0].allow &&
+	    !(n_now > 0 && now[0].type == 'a')) {
+		r = write_difference(&w, rules + 1, n - 1, now, n_now, err);
+	} else {
+		for (size_t i = 0; i < n && r == 0; i++)
+			r = write_rule(&w, &rules[i], rules[i].allow, rules[i].access, err);
 	}
-	for (size_t i = 0; i < n; i++) {
-		int r = write_rule(&w, &rules[i], rules[i].allow, rules[i].access, err);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	if (r < 0 && n_now > 0)
+		put_back(&w, dir, now, n_now, &a);
+	return r;
 }
 
 int cgroup_devices_apply(struct cgroup *cg, const struct cgroup_device *rules, size_t n, struct err *err)

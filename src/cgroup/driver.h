@@ -15,6 +15,10 @@ struct cgroup {
 	const struct cgroup_driver *driver;
 	char *path;
 	bool sub;                         /* lives in one hierarchy only */
+	/* the systemd driver's: which unit, and who holds it while nobody else is inside */
+	char *unit;
+	bool unit_user, unit_fresh;
+	int holder;                       /* pidfd or -EBADF */
 	int dirs[CGROUP_HIERARCHIES_MAX]; /* O_PATH, -EBADF where it is not */
 };
 
@@ -23,6 +27,8 @@ struct cgroup_driver {
 	/* directories in all hierarchies, cg->dirs filled; undone on failure */
 	int (*make)(struct cgroup *cg, const struct cgroup_config *config, const struct cgroup_plan *plan,
 		    struct err *err);
+	/* before the files are written; fresh: by make's caller, for the first time. NULL: nothing */
+	int (*apply)(struct cgroup *cg, const struct cgroup_plan *plan, struct err *err);
 	/* after the directories went away; NULL: nothing more to do */
 	int (*unmake)(struct cgroup *cg, struct err *err);
 };
@@ -56,6 +62,16 @@ int cgroup_directory_text(const struct cgroup_host *host, size_t h, const char *
 			  char out[CGROUP_DIRECTORY_MAX]);
 /* the hierarchy that can freeze and so kill for certain, or -1; only where cg has a directory */
 int cgroup_freezer_of(const struct cgroup *cg);
+
+/* apply.c: what cgroup_apply does, without the driver's part; LIMIT when the memory limit is
+ * to be below what is in use and the plan asks to check that */
+int cgroup_apply_files(struct cgroup *cg, const struct cgroup_plan *plan, struct err *err);
+int cgroup_check_usage(const struct cgroup *cg, const struct cgroup_plan *plan, struct err *err);
+/* cgroup.c: directories in all hierarchies, taken back after a failure */
+int cgroup_fs_make(struct cgroup *cg, const struct cgroup_config *config, const struct cgroup_plan *plan,
+		   struct err *err);
+/* systemd.c: lets go of the process that kept the unit from being empty */
+void cgroup_unit_release(struct cgroup *cg);
 
 /* walk.c */
 typedef int (*cgroup_walk_fn)(int dir, void *user);

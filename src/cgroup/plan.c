@@ -5,6 +5,7 @@
 #include "cgroup/plan.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 enum { GROUP_NONE, GROUP_CPU, GROUP_RT, GROUP_MEMORY };
@@ -112,14 +113,32 @@ int cgroup_planner_find(const struct cgroup_planner *p, enum cgroup_limit limit,
 		       cgroup_controller_name(c, p->host->mode == CGROUP_V2 ? 2 : 1), name);
 }
 
-/* 1 … 10000 from 2 … 262144, the line through both ends. */
-static int64_t weight_of_shares(int64_t shares)
+int cgroup_weight_curve_find(const char *name, enum cgroup_weight_curve *ret)
 {
-	if (shares < 2)
-		shares = 2;
-	if (shares > 262144)
-		shares = 262144;
-	return 1 + (shares - 2) * 9999 / 262142;
+	static const char *const names[] = { "linear", "quadratic" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (str_eq(names[i], name)) {
+			*ret = (enum cgroup_weight_curve)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+int64_t cgroup_weight_of_shares(int64_t shares, enum cgroup_weight_curve curve)
+{
+	double l;
+
+	if (shares <= 2)
+		return 1;
+	if (shares >= 262144)
+		return 10000;
+	if (curve == CGROUP_WEIGHT_LINEAR)
+		return 1 + (shares - 2) * 9999 / 262142;
+	/* the power of ten whose exponent is the parabola over log2 through (1, 0), (10, 2), (18, 4) */
+	l = log2((double)shares);
+	return (int64_t)ceil(pow(10, (l * l + 125 * l) / 612.0 - 7.0 / 34.0));
 }
 
 static bool is_given(const struct cgroup_limits *l, const struct row *row)
@@ -131,7 +150,8 @@ static const char *number(struct cgroup_planner *p, int64_t v, enum form form)
 {
 	if (form == MAX && v < 0)
 		return "max";
-	return arena_printf(p->arena, "%" PRId64, form == WEIGHT ? weight_of_shares(v) : v);
+	return arena_printf(p->arena, "%" PRId64, form == WEIGHT ?
+			    cgroup_weight_of_shares(v, p->limits->weight_curve) : v);
 }
 
 /* swap in OCI and v1 is memory + swap; v2 limits swap alone. */

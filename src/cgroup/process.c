@@ -100,6 +100,7 @@ int cgroup_add_pid(struct cgroup *cg, pid_t pid, struct err *err)
 				       cg->host->hierarchies[h].name,
 				       (int)pid, cg->path);
 	}
+	cgroup_unit_release(cg);
 	return 0;
 }
 

@@ -3,10 +3,12 @@
  * through the same tests. On a hybrid host these are the host as it is, its v1 part alone
  * and its v2 part alone.
  *
+ * Where systemd runs (and owns the tree) the same tests go through its driver as well.
+ *
  * Needs root and a writable cgroupfs; without, it skips and says so. Stays below
  * /caisson-test-<pid> in every hierarchy and removes that.
  */
-#include "cgroup/cgroup.h"
+#include "cgroup/driver.h"
 
 #include "sys/sys.h"
 
@@ -27,6 +29,7 @@
 static const struct cgroup_host *host; /* of the layout under test */
 static char top[64];
 static int pass;
+static bool by_systemd;
 
 #define OK(call)                                                          \
 	do {                                                              \
@@ -46,9 +49,24 @@ static struct cgroup *make(const char *name, const struct cgroup_limits *limits,
 	struct cgroup_plan plan = { 0 };
 	struct cgroup *cg = NULL;
 
+	struct cgroup_unit unit;
+	char *path;
+
 	config.path = arena_printf(a, "%s/%s", top, name);
 	if (limits)
 		OK(cgroup_plan(host, limits, a, &plan, err));
+	if (by_systemd) {
+		path = arena_printf(a, "%s.slice:test:%s", top + 1, name);
+		for (char *p = path; *p; p++)
+			*p = *p == '/' ? '-' : *p;
+		OK(cgroup_unit_parse(path, "x", false, a, &unit, err));
+		OK(cgroup_unit_path(&unit, a, &path, err));
+		if (limits)
+			OK(cgroup_unit_limits(host, limits, a, &plan, err));
+		config.path = path;
+		config.driver = &cgroup_driver_systemd;
+		config.unit = &unit;
+	}
 	OK(cgroup_create(host, &config, &plan, &cg, err));
 	OK(cgroup_apply(cg, &plan, err));
 	return cg;
@@ -77,6 +95,7 @@ static pid_t run_inside(struct cgroup *cg, const struct cgroup *sub, int (*fn)(v
 	}
 	fd_drop(&say);
 	assert_int_equal(read(entered, &c, 1), 0);
+	cgroup_unit_release(cg);
 	return pid;
 }
 
@@ -136,6 +155,11 @@ static void it_is_made_in_every_hierarchy_and_removed(void **state)
 
 		assert_non_null(dir);
 		assert_int_equal(access(dir, F_OK), 0);
+	}
+	if (by_systemd) {
+		/* a unit cannot be empty, nor be made twice */
+		remove_it(cg);
+		return;
 	}
 	assert_int_equal(cgroup_populated(cg), 0);
 	/* an empty one is used again, one with processes is not */
@@ -396,6 +420,52 @@ static void memory_limits_go_up_and_down_in_any_order(void **state)
 		OK(cgroup_stats(cg, &st, err));
 		assert_true(st.memory_limit == UINT64_MAX);
 	}
+	remove_it(cg);
+}
+
+static void an_update_is_all_or_nothing(void **state)
+{
+	/* nobody has a disk of this number: refused after all others are written */
+	static const struct cgroup_io_limit no_disk[] = { { 4000, 4000, 1 << 20 } };
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	struct cgroup_limits l = { 0 };
+	struct cgroup_plan plan;
+	struct cgroup_stats st;
+	struct err e = ERR_INIT;
+	struct cgroup *cg;
+	bool cpu = host->of[CGROUP_CPU] >= 0;
+
+	if (host->of[CGROUP_MEMORY] < 0 || host->of[CGROUP_PIDS] < 0 || host->of[CGROUP_IO] < 0)
+		skip();
+	cgroup_limits_set(&l, CGROUP_MEMORY_LIMIT, 64 << 20);
+	cgroup_limits_set(&l, CGROUP_PIDS_LIMIT, 11);
+	if (cpu)
+		cgroup_limits_set(&l, CGROUP_CPU_SHARES, 1024);
+	cg = make("update", &l, &a);
+	cgroup_limits_set(&l, CGROUP_MEMORY_LIMIT, 32 << 20);
+	cgroup_limits_set(&l, CGROUP_PIDS_LIMIT, 12);
+	if (cpu)
+		cgroup_limits_set(&l, CGROUP_CPU_SHARES, 2048);
+	l.io_read_bps = no_disk;
+	l.n_io_read_bps = 1;
+	OK(cgroup_plan(host, &l, &a, &plan, err));
+	assert_true(cgroup_update(cg, &plan, &e) < 0);
+	assert_non_null(strstr(e.text, "4000:4000"));
+	OK(cgroup_stats(cg, &st, err));
+	assert_int_equal(st.memory_limit, 64 << 20);
+	assert_int_equal(st.pids_limit, 11);
+	if (cpu && host->hierarchies[host->of[CGROUP_CPU]].version == 1)
+		assert_int_equal(setting(cg, CGROUP_CPU, "cpu.shares"), 1024);
+	else if (cpu)
+		assert_int_equal(setting(cg, CGROUP_CPU, "cpu.weight"), 39);
+	/* without the bad part it is taken */
+	l.n_io_read_bps = 0;
+	OK(cgroup_plan(host, &l, &a, &plan, err));
+	OK(cgroup_unit_limits(host, &l, &a, &plan, err));
+	OK(cgroup_update(cg, &plan, err));
+	OK(cgroup_stats(cg, &st, err));
+	assert_int_equal(st.memory_limit, 32 << 20);
+	assert_int_equal(st.pids_limit, 12);
 	remove_it(cg);
 }
 
@@ -709,6 +779,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_sub_cgroup_is_killed_alone),
 	cmocka_unit_test(a_refused_update_leaves_everything_as_it_was),
 	cmocka_unit_test(memory_limits_go_up_and_down_in_any_order),
+	cmocka_unit_test(an_update_is_all_or_nothing),
 	cmocka_unit_test(cpu_limits_go_up_and_down_in_any_order),
 	cmocka_unit_test(a_refused_value_is_named_with_file_and_path),
 	cmocka_unit_test(devices_are_what_the_rules_say_also_after_updates),
@@ -733,7 +804,9 @@ static int run_layout(const struct cgroup_host *layout, const char *name)
 	int failed;
 
 	host = layout;
-	snprintf(top, sizeof(top), "/caisson-test-%d-%d", (int)getpid(), pass++);
+	/* a dash in a slice's name is a level */
+	snprintf(top, sizeof(top), "/caisson%stest%s%d%s%d", by_systemd ? "" : "-", by_systemd ? "" : "-",
+		 (int)getpid(), by_systemd ? "." : "-", pass++);
 	print_message("[ LAYOUT   ] %s\n", name);
 	failed = cmocka_run_group_tests_name(name, tests, NULL, NULL);
 	remove_top(layout);
@@ -782,6 +855,13 @@ int main(void)
 			failed += run_layout(&part, "v1 part");
 		if (part_of(whole, 2, &a, &part) == 0)
 			failed += run_layout(&part, "v2 part");
+	}
+	if (access("/run/systemd/private", W_OK) == 0) {
+		by_systemd = true;
+		failed += run_layout(whole, "systemd");
+		cgroup_unit_stop(arena_printf(&a, "%s.slice", top + 1), false, NULL);
+	} else {
+		print_message("SKIP: the systemd driver: no systemd runs here\n");
 	}
 	return failed != 0;
 }

@@ -59,8 +59,12 @@ static bool save(const struct cgroup *cg, const struct cgroup_write *w, struct a
 	if (dir < 0 || sys_file_read_text(dir, w->file, text, sizeof(text)) < 0)
 		return false;
 	*ret = *w;
-	ret->flags &= ~(unsigned)CGROUP_WRITE_KEEP_QUOTA; /* the file's text has both parts */
-	if (none)
+	/* the file's text has both parts; of two spellings each was read by itself */
+	ret->flags &= ~(unsigned)(CGROUP_WRITE_KEEP_QUOTA | CGROUP_WRITE_OR_NEXT);
+	ret->flags |= CGROUP_WRITE_MISSING_OK;
+	if (w->limit == CGROUP_MEMORY_NO_OOM_KILL)
+		ret->value = str_skip_prefix(text, "oom_kill_disable 1") ? "1" : "0";
+	else if (none)
 		ret->value = old_line(text, w->value, none, a);
 	else
 		/* an empty line, where an empty text would be no write at all */
@@ -68,18 +72,42 @@ static bool save(const struct cgroup *cg, const struct cgroup_write *w, struct a
 	return true;
 }
 
+/* Group by group, however the others fare: what the kernel no longer takes stays as it is. */
+static void put_back(struct cgroup *cg, const struct cgroup_write *old, size_t n)
+{
+	for (size_t i = 0, k; i < n; i += k) {
+		struct cgroup_plan back = { .writes = old + i };
+		struct err ignored = ERR_INIT;
+
+		for (k = 1; old[i].group && i + k < n && old[i + k].group == old[i].group;)
+			k++;
+		back.n_writes = k;
+		cgroup_apply_files(cg, &back, &ignored);
+	}
+}
+
+/*
+ * The files first, where the kernel says no if it has to. Only then a manager of the tree
+ * hears of it, which may write coarser values, and so the files once more.
+ */
 int cgroup_update(struct cgroup *cg, const struct cgroup_plan *plan, struct err *err)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
-	struct cgroup_write *old = arena_new(&a, plan->n_writes, sizeof(*old));
-	struct cgroup_plan back = { .writes = old };
-	struct err ignored = ERR_INIT;
-	int r;
+	struct cgroup_write *old = arena_new(&a, plan->n_writes + 1, sizeof(*old));
+	size_t n = 0;
+	int r = cgroup_check_usage(cg, plan, err);
 
-	for (size_t i = 0; i < plan->n_writes; i++)
-		back.n_writes += save(cg, &plan->writes[i], &a, &old[back.n_writes]);
-	r = cgroup_apply(cg, plan, err);
 	if (r < 0)
-		cgroup_apply(cg, &back, &ignored);
+		return r;
+	for (size_t i = 0; i < plan->n_writes; i++)
+		n += save(cg, &plan->writes[i], &a, &old[n]);
+	r = cgroup_apply_files(cg, plan, err);
+	if (r == 0 && cg->driver->apply) {
+		r = cg->driver->apply(cg, plan, err);
+		if (r == 0)
+			r = cgroup_apply_files(cg, plan, err);
+	}
+	if (r < 0)
+		put_back(cg, old, n);
 	return r;
 }

@@ -2,17 +2,11 @@
  * From an address to a connection that calls can go over: socket, authentication, Hello.
  * Blocks up to the deadline. Any process.
  *
- * Only EXTERNAL is spoken: the kernel tells the peer who we are. Inside a user namespace the
- * peer sees another number than we do, so the id is translated through our own map; where
- * even that is not what the peer sees (namespaces in namespaces), the second try names no
- * id at all and leaves it to the peer to look.
+ * Only EXTERNAL is spoken, and no name is given: the peer asks the kernel who we are. A
+ * number would be wrong inside a user namespace, where ours is not the one that the peer sees.
  */
 #include "dbus/internal.h"
 
-#include "sys/sys.h"
-
-#include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -163,32 +157,6 @@ static int connect_one(struct dbus *bus, const char *text, size_t n, int64_t dea
 
 /* ---- authentication ----------------------------------------------------------------------------- */
 
-/* Our user id as a process outside our user namespace sees it. */
-static uint32_t outer_uid(void)
-{
-	char text[4096], *save = NULL;
-	uint32_t uid = geteuid();
-
-	if (sys_file_read_text(AT_FDCWD, "/proc/self/uid_map", text, sizeof(text)) < 0)
-		return uid;
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		uint32_t inside, outside, n;
-
-		if (sscanf(line, "%" SCNu32 " %" SCNu32 " %" SCNu32, &inside, &outside, &n) == 3 &&
-		    uid >= inside && uid - inside < n)
-			return outside + (uid - inside);
-	}
-	return uid;
-}
-
-static int send_line(struct dbus *bus, const char *line, int64_t deadline, struct err *err)
-{
-	char text[128];
-	int n = snprintf(text, sizeof(text), "%s\r\n", line);
-
-	return dbus_send(bus, text, (size_t)n, deadline, err);
-}
-
 static int read_line(struct dbus *bus, char *out, size_t size, int64_t deadline, struct err *err)
 {
 	for (;;) {
@@ -214,32 +182,24 @@ static int read_line(struct dbus *bus, char *out, size_t size, int64_t deadline,
 
 static int authenticate(struct dbus *bus, int64_t deadline, struct err *err)
 {
-	char identity[32], hex[80] = "AUTH EXTERNAL ", line[256];
-	const char *tries[] = { hex, "AUTH EXTERNAL" };
-	int r;
+	/* The byte that carries credentials where those need one, and everything that we shall
+	 * ever say, at once. BEGIN must not come in one piece with the first message: systemd
+	 * reads both then, and waits for more before it looks at the second. */
+	static const char hello[] = "\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
+	char line[256];
+	int r = dbus_send(bus, hello, sizeof(hello) - 1, deadline, err);
 
-	snprintf(identity, sizeof(identity), "%" PRIu32, outer_uid());
-	for (const char *p = identity; *p; p++)
-		snprintf(hex + strlen(hex), 3, "%02x", (unsigned char)*p);
-	/* the byte that carries credentials on systems which need one */
-	r = dbus_send(bus, "", 1, deadline, err);
-	for (size_t i = 0; r == 0 && i < ARRAY_LEN(tries); i++) {
-		r = send_line(bus, tries[i], deadline, err);
-		if (r == 0)
-			r = read_line(bus, line, sizeof(line), deadline, err);
-		if (r == 0 && str_eq(line, "DATA")) {
-			r = send_line(bus, "DATA", deadline, err);
-			if (r == 0)
-				r = read_line(bus, line, sizeof(line), deadline, err);
-		}
-		if (r < 0)
-			return r;
-		if (str_skip_prefix(line, "OK "))
-			return send_line(bus, "BEGIN", deadline, err);
-		if (!str_skip_prefix(line, "REJECTED") && !str_skip_prefix(line, "ERROR"))
-			return err_set(err, ERR_CORRUPT, "authentication: \"%.64s\" is no answer", line);
-	}
-	return r < 0 ? r : err_set(err, ERR_DENIED, "authentication as user %s was refused", identity);
+	if (r == 0)
+		r = read_line(bus, line, sizeof(line), deadline, err);
+	if (r == 0 && str_eq(line, "DATA"))
+		r = read_line(bus, line, sizeof(line), deadline, err);
+	if (r < 0)
+		return r;
+	if (str_skip_prefix(line, "OK "))
+		return 0;
+	if (str_skip_prefix(line, "REJECTED") || str_skip_prefix(line, "ERROR"))
+		return err_set(err, ERR_DENIED, "authentication was refused");
+	return err_set(err, ERR_CORRUPT, "authentication: \"%.64s\" is no answer", line);
 }
 
 static int say_hello(struct dbus *bus, int64_t deadline, struct err *err)

@@ -144,8 +144,7 @@ enum dbus_kind {
 
 /*
  * address as in DBUS_SYSTEM_BUS_ADDRESS: "unix:path=…", "unix:abstract=…"; of several, split
- * by ";", the first that answers. Authenticates as the user that the process is outside all
- * user namespaces.
+ * by ";", the first that answers. Authenticates as the user that the kernel says we are.
  */
 int dbus_open(const char *address, enum dbus_kind kind, int64_t deadline, struct dbus **ret, struct err *err);
 void dbus_free(struct dbus *bus);

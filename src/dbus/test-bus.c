@@ -200,9 +200,10 @@ static void peers_that_break_the_protocol_are_left(void **state)
 		enum err_kind kind;
 	} cases[] = {
 		{ "OK 1234deadbeef\r\n", "HTTP/1.1 400 Bad Request\r\n\r\n", 28, ERR_CORRUPT },
-		{ "OK 1234deadbeef\r\n", reply_to_nothing, sizeof(reply_to_nothing) - 1, ERR_TIMEOUT },
+		{ "DATA\r\nOK 1234deadbeef\r\n", reply_to_nothing, sizeof(reply_to_nothing) - 1,
+		  ERR_TIMEOUT },
 		{ "WHAT\r\n", "", 0, ERR_CORRUPT },
-		{ "REJECTED EXTERNAL\r\nREJECTED\r\n", "", 0, ERR_DENIED },
+		{ "REJECTED EXTERNAL\r\n", "", 0, ERR_DENIED },
 		{ "", "", 0, ERR_TIMEOUT },
 	};
 

@@ -239,7 +239,11 @@ int runtime_update(const char *root, const char *id, const struct oci_resources 
 	if (r == 0)
 		r = record_cgroup(&h.record, &h.arena, &h.cgroup, err);
 	if (r == 0)
+		r = plan_weight_curve(h.record.annotations, h.record.n_annotations, &limits, err);
+	if (r == 0)
 		r = cgroup_plan(cgroup_host_of(h.cgroup), &limits, &h.arena, &plan, err);
+	if (r == 0 && h.record.systemd_unit)
+		r = cgroup_unit_limits(cgroup_host_of(h.cgroup), &limits, &h.arena, &plan, err);
 	return r < 0 ? r : cgroup_update(h.cgroup, &plan, err);
 }
 

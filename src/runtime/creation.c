@@ -82,6 +82,10 @@ static void fill_record(struct creation *c)
 	if (!p->cgroup_host)
 		return;
 	r->cgroup_path = (char *)p->cgroup_path;
+	if (p->is_systemd) {
+		r->systemd_unit = (char *)p->unit.name;
+		r->systemd_user = p->unit.user;
+	}
 	if (*r->cgroup_path == '/')
 		return;
 	r->cgroup_selves = arena_new(&c->arena, p->cgroup_host->n_hierarchies, sizeof(*r->cgroup_selves));
@@ -127,6 +131,10 @@ int creation_cgroup(struct creation *c, struct err *err)
 	if (!c->plan.cgroup_host)
 		return 0;
 	config.path = c->plan.cgroup_path;
+	if (c->plan.is_systemd) {
+		config.driver = &cgroup_driver_systemd;
+		config.unit = &c->plan.unit;
+	}
 	if (c->plan.ns_new & 1U << NS_USER && ns_maps_find(c->plan.uids, c->plan.n_uids, 0, &owner) == 0)
 		config.owner = owner;
 	r = cgroup_create(c->plan.cgroup_host, &config, &c->plan.cgroup, &c->cgroup, err);

@@ -251,30 +251,6 @@ static int check_document(const struct runtime_create *what, const struct oci_co
 	return check_unsupported(c, err);
 }
 
-static int plan_cgroup(struct runtime_plan *plan, const struct runtime_create *what, struct err *err)
-{
-	const struct oci_linux *l = plan->config->linux_;
-	int r;
-
-	if (what->force_cgroup_less)
-		return 0;
-	if (what->systemd_cgroup)
-		return err_set(err, ERR_UNSUPPORTED,
-			       "--systemd-cgroup: the systemd cgroup driver is not supported yet");
-	r = cgroup_host_get(&plan->cgroup_host, err);
-	if (r < 0)
-		return r;
-	plan->cgroup_path = str_empty(l->cgroups_path) ? plan->id : l->cgroups_path;
-	r = cgroup_path_check(plan->cgroup_path, err);
-	if (r < 0)
-		return err_wrap(err, r, "linux.cgroupsPath");
-	r = plan_limits(l->resources, true, plan->arena, &plan->limits, err);
-	if (r < 0)
-		return r;
-	r = cgroup_plan(plan->cgroup_host, &plan->limits, plan->arena, &plan->cgroup, err);
-	return r < 0 ? err_wrap(err, r, "linux.resources") : 0;
-}
-
 static int make(const struct runtime_create *what, struct runtime_plan *plan, struct err *err)
 {
 	const struct oci_config *c = plan->config;

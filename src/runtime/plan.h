@@ -74,6 +74,8 @@ struct runtime_plan {
 
 	const struct cgroup_host *cgroup_host; /* NULL: no cgroups at all */
 	const char *cgroup_path;
+	bool is_systemd;
+	struct cgroup_unit unit; /* then */
 	struct cgroup_limits limits;
 	struct cgroup_plan cgroup;
 
@@ -94,6 +96,11 @@ int plan_namespaces(struct runtime_plan *plan, struct err *err);
 int plan_mounts(struct runtime_plan *plan, const struct runtime_create *what, struct err *err);
 int plan_limits(const struct oci_resources *r, bool creating, struct arena *a, struct cgroup_limits *ret,
 		struct err *err);
+/* Which curve the annotation org.caisson.cpu-weight-curve asks for. */
+int plan_weight_curve(const struct json_kv *annotations, size_t n, struct cgroup_limits *ret,
+		      struct err *err);
+/* Cgroup, limits and, where systemd makes it, the unit: plan-cgroup.c. */
+int plan_cgroup(struct runtime_plan *plan, const struct runtime_create *what, struct err *err);
 int plan_seccomp(const struct oci_seccomp *s, struct arena *a, struct sec_seccomp *ret, struct err *err);
 
 /* Where the container's root is on the host. */

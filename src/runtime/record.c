@@ -21,6 +21,8 @@ static const struct json_field record_fields[] = {
 	JSON_FIELD(I32, struct record, pid, "pid", 0),
 	JSON_FIELD(U64, struct record, start_ticks, "startTicks", 0),
 	JSON_FIELD(STR, struct record, cgroup_path, "cgroupPath", 0),
+	JSON_FIELD(STR, struct record, systemd_unit, "systemdUnit", 0),
+	JSON_FIELD(BOOL, struct record, systemd_user, "systemdUser", 0),
 	JSON_FIELD_LIST(STR_MAP, struct record, cgroup_selves, "cgroupSelves", 0),
 	JSON_FIELD(U32, struct record, namespaces, "namespaces", 0),
 	JSON_FIELD(U32, struct record, joined, "joined", 0),
@@ -216,6 +218,11 @@ int record_cgroup(const struct record *r, struct arena *a, struct cgroup **ret, 
 				if (str_eq(r->cgroup_selves[k].key, host->hierarchies[i].name))
 					as_creator->hierarchies[i].self = r->cgroup_selves[k].value;
 		host = as_creator;
+	}
+	if (r->systemd_unit) {
+		struct cgroup_unit unit = { .name = r->systemd_unit, .user = r->systemd_user };
+
+		return cgroup_open_unit(host, r->cgroup_path, &unit, ret, err);
 	}
 	return cgroup_open(host, r->cgroup_path, ret, err);
 }

@@ -24,6 +24,8 @@ struct record {
 	int32_t pid;
 	uint64_t start_ticks;
 	char *cgroup_path;     /* NULL: none */
+	char *systemd_unit;    /* which systemd made for it; NULL: it did not */
+	bool systemd_user;     /* the user's own systemd did */
 	struct json_kv *cgroup_selves; /* of relative paths: the creator's own cgroup by hierarchy */
 	size_t n_cgroup_selves;
 	uint32_t namespaces;   /* 1 << enum ns_kind: those that differ from the host's */

@@ -91,7 +91,7 @@ int main(int argc, char **argv)
 		{ "log-format", 0, OPTION_TEXT, &g.log_format, "FORMAT\ttext or json" },
 		{ "debug", 0, OPTION_FLAG, &g.debug, "log more" },
 		{ "systemd-cgroup", 0, OPTION_FLAG, &g.systemd_cgroup,
-		  "cgroups by systemd (not supported yet)" },
+		  "cgroups are made by systemd" },
 		{ "cgroup-manager", 0, OPTION_TEXT, &g.cgroup_manager,
 		  "NAME\tcgroupfs, systemd or disabled" },
 		{ "rootless", 0, OPTION_TEXT, &g.rootless, "HOW\tauto, true or false" },
@@ -131,8 +131,15 @@ int main(int argc, char **argv)
 	}
 	if (!g.root)
 		g.root = "/run/caisson-oci";
-	if (str_eq(g.cgroup_manager, "systemd"))
+	if (str_eq(g.cgroup_manager, "systemd")) {
 		g.systemd_cgroup = true;
+	} else if (g.cgroup_manager && !str_eq(g.cgroup_manager, "cgroupfs") &&
+		   !str_eq(g.cgroup_manager, "disabled")) {
+		err_set(&err, ERR_INVALID, "--cgroup-manager: \"%s\" is none of cgroupfs, systemd, disabled",
+			g.cgroup_manager);
+		report_fatal(&g, "", &err);
+		return 1;
+	}
 	r = dispatch(&g, words[0], (int)n_words - 1, words + 1);
 	arena_done(&g.arena);
 	return r;

@@ -137,7 +137,7 @@ int command_features(struct global *g, int argc, char **argv, struct err *err)
 	put_list(&out, "namespaces", namespace_name);
 	buf_puts(&out, ",");
 	put_list(&out, "capabilities", capability_name);
-	buf_puts(&out, ",\"cgroup\":{\"v1\":true,\"v2\":true,\"systemd\":false,\"systemdUser\":false,\"rdma\":true},"
+	buf_puts(&out, ",\"cgroup\":{\"v1\":true,\"v2\":true,\"systemd\":true,\"systemdUser\":false,\"rdma\":true},"
 		       "\"seccomp\":{\"enabled\":true,");
 	put_list(&out, "actions", action_name);
 	buf_puts(&out, ",");
