@@ -101,6 +101,11 @@ struct config_nri {
 	int64_t registration_timeout, request_timeout; /* ns */
 };
 
+struct config_metrics {
+	char *address;         /* a loopback address */
+	uint32_t port;         /* 0: no endpoint */
+};
+
 struct config {
 	char *root, *state;
 	char *address;         /* "": caisson.sock in the state directory, wherever that ends up to be */
@@ -110,6 +115,7 @@ struct config {
 	struct config_images images;
 	struct config_pods pods;
 	struct config_streaming streaming;
+	struct config_metrics metrics;
 	struct config_registry *registries;
 	size_t n_registries;
 	struct config_nri nri;

@@ -92,6 +92,12 @@ static const struct config_key nri_keys[] = {
 };
 static const struct config_section nri = SECTION(struct config_nri, nri_keys);
 
+static const struct config_key metrics_keys[] = {
+	KEY(struct config_metrics, address, STR, "127.0.0.1"),
+	KEY(struct config_metrics, port, PORT, "0"),
+};
+static const struct config_section metrics = SECTION(struct config_metrics, metrics_keys);
+
 /* in the order of enum log_level */
 static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
 
@@ -110,6 +116,8 @@ static const struct config_key top_keys[] = {
 	{ .name = "pods", .kind = CONFIG_SECTION, .offset = offsetof(struct config, pods), .section = &pods },
 	{ .name = "streaming", .kind = CONFIG_SECTION, .offset = offsetof(struct config, streaming),
 	  .section = &streaming },
+	{ .name = "metrics", .kind = CONFIG_SECTION, .offset = offsetof(struct config, metrics),
+	  .section = &metrics },
 	{ .name = "registries", .kind = CONFIG_SECTION_MAP, .offset = offsetof(struct config, registries),
 	  .n_offset = offsetof(struct config, n_registries), .section = &registry },
 	{ .name = "nri", .kind = CONFIG_SECTION, .offset = offsetof(struct config, nri), .section = &nri },

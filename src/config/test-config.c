@@ -152,6 +152,8 @@ static void the_packaged_file_says_the_defaults(void **state)
 	assert_string_equal(c.pods.seccomp_profile_root, d.pods.seccomp_profile_root);
 	assert_string_equal(c.streaming.address, d.streaming.address);
 	assert_int_equal(c.streaming.port, d.streaming.port);
+	assert_string_equal(c.metrics.address, d.metrics.address);
+	assert_int_equal(c.metrics.port, d.metrics.port);
 }
 
 int main(void)

@@ -242,6 +242,7 @@ void cri_free(struct cri *cri)
 		return;
 	assert(!cri->open_calls);
 	event_timer_free(cri->trim);
+	cri_scrape_free(cri->scrape);
 	cri_events_free(cri->events);
 	stream_server_free(cri->streams);
 	cri_samples_free(cri->samples);

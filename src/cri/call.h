@@ -56,6 +56,7 @@ struct cri {
 	struct cri_samples *samples; /* stats.c */
 	struct stream_server *streams; /* stream.c; NULL: none */
 	struct cri_events *events; /* events.c */
+	struct scrape_server *scrape; /* scrape.c; NULL: none */
 	size_t open_calls;
 	struct event_timer *trim;
 };
@@ -83,6 +84,9 @@ void cri_reply(struct cri_call *c, void *message);
 
 /* The end of a STREAM; err NULL: all was sent. */
 void cri_stream_end(struct cri_call *c, const struct err *err);
+
+/* Scrapes that run are waited for by cri_open_calls; connections are cut. */
+void cri_scrape_free(struct scrape_server *s);
 
 struct cri_events *cri_events_new(struct cri *cri);
 /* Streams of events end with the reason, so that nothing waits for them. */
@@ -156,6 +160,9 @@ CRI_METHOD(stream_containers);
 CRI_METHOD(stream_container_stats);
 CRI_METHOD(stream_pod_sandbox_stats);
 CRI_METHOD(stream_images);
+CRI_METHOD(stream_pod_sandbox_metrics);
+CRI_METHOD(list_metric_descriptors);
+CRI_METHOD(list_pod_sandbox_metrics);
 
 /* ---- parts of answers; under pod_lock, with the strings of the records ---- */
 
@@ -168,6 +175,14 @@ Runtime__V1__Image *cri_image_item(struct cri_call *c, const struct image *img);
 /* stats.c: by id, NULL and an err for an unknown one. Worker threads, not under pod_lock. */
 Runtime__V1__ContainerStats *cri_container_stats_of(struct cri_call *c, const char *id, struct err *err);
 Runtime__V1__PodSandboxStats *cri_pod_stats_of(struct cri_call *c, const char *id, struct err *err);
+
+/* The writable layer of a container, measured a moment ago at most; false: it has none. */
+struct cri_layer_size;
+bool cri_layer_size(struct cri *cri, const char *id, int64_t now, struct cri_layer_size *ret);
+/* measure.c, likewise. */
+Runtime__V1__PodSandboxMetrics *cri_pod_metrics_of(struct cri_call *c, const char *id, struct err *err);
+/* The ids of all pods that are listed, in the arena. */
+char **cri_pod_ids(struct cri *cri, struct arena *a, size_t *ret_n);
 
 /* info.c: JSON for verbose answers, in the arena. Under pod_lock. */
 const char *cri_pod_info(struct cri_call *c, const struct pod_sandbox *pod);

@@ -67,6 +67,8 @@ int cri_new(const struct cri_settings *settings, struct cri **ret);
 /* Exec, Attach and PortForward by URLs at this address; without it those calls are UNSUPPORTED.
  * SIGPIPE must be ignored. */
 int cri_stream_serve(struct cri *cri, const char *address, uint16_t port, struct err *err);
+/* An endpoint for Prometheus at this loopback address (INVALID: it is none), a free port for 0: metrics.h. */
+int cri_scrape_serve(struct cri *cri, const char *address, uint16_t port, uint16_t *ret_port, struct err *err);
 /* Streams of events end, which no call would by itself: before the server is drained. */
 void cri_end_events(struct cri *cri, const char *why);
 /* No call may be open. Streams are cut. */

@@ -13,8 +13,6 @@
 #define STREAM(name_, type_) \
 	{ .name = (name_), .request = &runtime__v1__##type_##_request__descriptor, .mode = CRI_STREAM, \
 	  .fn = cri_##type_ }
-#define NO_STREAM(name_, type_) \
-	{ .name = (name_), .request = &runtime__v1__##type_##_request__descriptor, .mode = CRI_STREAM }
 #define INLINE(name_, type_) { ROW(name_, type_), .fn = cri_##type_ }
 #define WORKER(name_, type_, changes_) \
 	{ ROW(name_, type_), .mode = CRI_WORKER, .fn = cri_##type_, .changes = (changes_) }
@@ -56,9 +54,9 @@ static const struct cri_method runtime_methods[] = {
 	ABSENT("CheckpointPod", checkpoint_pod),
 	ABSENT("RestorePod", restore_pod),
 	STREAM("GetContainerEvents", get_events),
-	ABSENT("ListMetricDescriptors", list_metric_descriptors),
-	ABSENT("ListPodSandboxMetrics", list_pod_sandbox_metrics),
-	NO_STREAM("StreamPodSandboxMetrics", stream_pod_sandbox_metrics),
+	INLINE("ListMetricDescriptors", list_metric_descriptors),
+	WORKER("ListPodSandboxMetrics", list_pod_sandbox_metrics, false),
+	STREAM("StreamPodSandboxMetrics", stream_pod_sandbox_metrics),
 	INLINE("RuntimeConfig", runtime_config),
 	OPERATION("UpdatePodSandboxResources", update_pod_sandbox_resources),
 };

@@ -101,6 +101,13 @@ static int put_pod_stats(struct pager *p, const char *id, struct err *err)
 	return stats ? put(p, &stats->base, err) : 0;
 }
 
+static int put_pod_metrics(struct pager *p, const char *id, struct err *err)
+{
+	Runtime__V1__PodSandboxMetrics *metrics = cri_pod_metrics_of(p->call, id, NULL);
+
+	return metrics ? put(p, &metrics->base, err) : 0;
+}
+
 static int put_image(struct pager *p, const char *id, struct err *err)
 {
 	struct image *img;
@@ -320,6 +327,16 @@ CRI_METHOD(stream_pod_sandbox_stats)
 		if (cri_filter_pod_stats(req->filter, pod))
 			add(p, pod->id);
 	pod_unlock(pods);
+	begin(p);
+	return 0;
+}
+
+CRI_METHOD(stream_pod_sandbox_metrics)
+{
+	static const struct page_kind kind = { .worker = true, .put = put_pod_metrics };
+	struct pager *p = pager_new(c, &kind, 0);
+
+	p->ids = cri_pod_ids(c->cri, &p->arena, &p->n_ids);
 	begin(p);
 	return 0;
 }

@@ -164,6 +164,24 @@ Runtime__V1__PodSandbox *cri_pod_item(struct cri_call *c, const struct pod_sandb
 	return item;
 }
 
+char **cri_pod_ids(struct cri *cri, struct arena *a, size_t *ret_n)
+{
+	struct pod_manager *pods = cri->settings.pods;
+	size_t n = 0;
+	char **ids;
+
+	pod_lock(pods);
+	for (struct pod_sandbox *pod = NULL; (pod = pod_sandbox_next(pods, pod));)
+		n++;
+	ids = arena_new(a, n + 1, sizeof(*ids));
+	n = 0;
+	for (struct pod_sandbox *pod = NULL; (pod = pod_sandbox_next(pods, pod));)
+		ids[n++] = arena_strdup(a, pod->id);
+	pod_unlock(pods);
+	*ret_n = n;
+	return ids;
+}
+
 CRI_METHOD(list_pod_sandbox)
 {
 	const Runtime__V1__ListPodSandboxRequest *req = request;

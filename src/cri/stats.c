@@ -8,10 +8,10 @@
  */
 #include "cri/call.h"
 #include "cri/filter.h"
+#include "cri/metrics.h"
 #include "cri/samples.h"
 
 #include "cgroup/cgroup.h"
-#include "cni/cni.h"
 #include "store/store.h"
 
 /* ---- copies of records ---- */
@@ -23,6 +23,8 @@ struct container_view {
 
 struct pod_view {
 	const char *id, *cgroup_path, *netns; /* netns NULL: the host's network */
+	pid_t pid; /* of pause */
+	uint64_t pid_ticks;
 	Runtime__V1__PodSandboxAttributes *attributes;
 	struct container_view *containers;
 	size_t n_containers;
@@ -66,6 +68,8 @@ static void view_pod(struct cri_call *c, const struct pod_sandbox *pod, struct p
 	ret->id = at->id = arena_strdup(a, pod->id);
 	ret->cgroup_path = arena_strdup(a, pod->cgroup_path);
 	ret->netns = arena_strdup(a, pod->netns);
+	ret->pid = pod->pid;
+	ret->pid_ticks = pod->pid_ticks;
 	ret->attributes = at;
 	at->metadata = CRI_NEW(c, pod_sandbox_metadata);
 	at->metadata->name = arena_strdup(a, config->name);
@@ -181,17 +185,24 @@ static Runtime__V1__IoUsage *io(struct cri_call *c, const struct cgroup_stats *s
 
 /* What a container wrote is found by a walk; a kubelet that asks every ten seconds gets one
  * walk for each of them at most. */
+bool cri_layer_size(struct cri *cri, const char *id, int64_t now, struct cri_layer_size *ret)
+{
+	if (cri_samples_layer(cri->samples, id, now, ret))
+		return true;
+	ret->at = now;
+	if (store_snapshot_usage(cri->settings.store, id, &ret->bytes, &ret->inodes, NULL) < 0)
+		return false;
+	cri_samples_set_layer(cri->samples, id, ret);
+	return true;
+}
+
 static Runtime__V1__FilesystemUsage *writable_layer(struct cri_call *c, const char *id, int64_t now)
 {
 	Runtime__V1__FilesystemUsage *u;
 	struct cri_layer_size size;
 
-	if (!cri_samples_layer(c->cri->samples, id, now, &size)) {
-		size.at = now;
-		if (store_snapshot_usage(c->cri->settings.store, id, &size.bytes, &size.inodes, NULL) < 0)
-			return NULL;
-		cri_samples_set_layer(c->cri->samples, id, &size);
-	}
+	if (!cri_layer_size(c->cri, id, now, &size))
+		return NULL;
 	u = CRI_NEW(c, filesystem_usage);
 	u->timestamp = size.at;
 	u->fs_id = CRI_NEW(c, filesystem_identifier);
@@ -229,27 +240,30 @@ static Runtime__V1__ContainerStats *stats_of(struct cri_call *c, const struct co
 	return stats;
 }
 
-static Runtime__V1__NetworkUsage *network(struct cri_call *c, const char *netns)
+static Runtime__V1__NetworkUsage *network(struct cri_call *c, const struct pod_view *view)
 {
-	Runtime__V1__NetworkInterfaceUsage *eth;
+	struct metric_interface all[METRIC_INTERFACES_MAX];
 	Runtime__V1__NetworkUsage *net;
-	struct cni_interface_stats st;
-	autofd int fd = -EBADF;
+	size_t n = view->netns ? cri_pod_interfaces(view->pid, view->pid_ticks, all) : 0;
 
-	if (str_empty(netns) || cni_netns_open(netns, &fd, NULL) < 0 || cni_netns_stats(fd, "eth0", &st, NULL) < 0)
+	if (!n)
 		return NULL;
-	eth = CRI_NEW(c, network_interface_usage);
-	eth->name = (char *)"eth0";
-	eth->rx_bytes = number(c, st.rx_bytes);
-	eth->rx_errors = number(c, st.rx_errors);
-	eth->tx_bytes = number(c, st.tx_bytes);
-	eth->tx_errors = number(c, st.tx_errors);
 	net = CRI_NEW(c, network_usage);
 	net->timestamp = time_now_real();
-	net->default_interface = eth;
-	net->n_interfaces = 1;
-	net->interfaces = arena_new(&c->arena, 1, sizeof(*net->interfaces));
-	net->interfaces[0] = eth;
+	net->interfaces = arena_new(&c->arena, n, sizeof(*net->interfaces));
+	for (size_t i = 0; i < n; i++) {
+		Runtime__V1__NetworkInterfaceUsage *u = CRI_NEW(c, network_interface_usage);
+
+		u->name = arena_strdup(&c->arena, all[i].name);
+		u->rx_bytes = number(c, all[i].rx_bytes);
+		u->rx_errors = number(c, all[i].rx_errors);
+		u->tx_bytes = number(c, all[i].tx_bytes);
+		u->tx_errors = number(c, all[i].tx_errors);
+		net->interfaces[net->n_interfaces++] = u;
+		/* the plugins' first one, as the daemon names it */
+		if (!net->default_interface || str_eq(all[i].name, "eth0"))
+			net->default_interface = u;
+	}
 	return net;
 }
 
@@ -267,7 +281,7 @@ static Runtime__V1__PodSandboxStats *pod_stats_of(struct cri_call *c, const stru
 	own->cpu = cpu(c, view->id, &st, now);
 	own->memory = memory(c, &st, now);
 	own->io = io(c, &st, now);
-	own->network = network(c, view->netns);
+	own->network = network(c, view);
 	if (st.have & CGROUP_HAVE_PIDS) {
 		own->process = CRI_NEW(c, process_usage);
 		own->process->timestamp = now;

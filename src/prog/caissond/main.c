@@ -184,6 +184,8 @@ static int serve(struct daemon *d, struct err *err)
 		return err_sys(err, r, "timers");
 	cri_services(d->cri, &services, &n);
 	r = cri_stream_serve(d->cri, d->config.streaming.address, (uint16_t)d->config.streaming.port, err);
+	if (r == 0 && d->config.metrics.port)
+		r = cri_scrape_serve(d->cri, d->config.metrics.address, (uint16_t)d->config.metrics.port, NULL, err);
 	if (r < 0)
 		return r;
 	r = rpc_listen(d->config.address, 0600, &d->listen_fd, err);
