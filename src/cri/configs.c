@@ -286,6 +286,8 @@ const struct wire_type cri_pod_config =
 
 static const struct wire_field mount_image_fields[] = {
 	WIRE(STR, ImageSpec, image, struct pod_mount, image, 0),
+	WIRE(STR, ImageSpec, user_specified_image, struct pod_mount, user_image, 0),
+	WIRE(STR, ImageSpec, image_ref, struct pod_mount, image_ref, 0),
 };
 static const struct wire_type mount_image = WIRE_TYPE(image_spec, struct pod_mount, mount_image_fields);
 

@@ -34,6 +34,7 @@ static Runtime__V1__RuntimeCondition *condition(struct cri_call *c, const char *
 static void put_handlers(struct cri_call *c, Runtime__V1__StatusResponse *res)
 {
 	static const char *const names[] = { "", "caisson" };
+	bool user_namespaces = pod_user_namespaces(c->cri->settings.pods);
 
 	res->n_runtime_handlers = ARRAY_LEN(names);
 	res->runtime_handlers = arena_new(&c->arena, ARRAY_LEN(names), sizeof(*res->runtime_handlers));
@@ -43,6 +44,7 @@ static void put_handlers(struct cri_call *c, Runtime__V1__StatusResponse *res)
 		handler->name = (char *)names[i];
 		handler->features = CRI_NEW(c, runtime_handler_features);
 		handler->features->recursive_read_only_mounts = true;
+		handler->features->user_namespaces = user_namespaces;
 		res->runtime_handlers[i] = handler;
 	}
 }
@@ -63,6 +65,8 @@ CRI_METHOD(status)
 	put_handlers(c, res);
 	res->features = CRI_NEW(c, runtime_features);
 	res->features->supplemental_groups_policy = true;
+	res->features->user_namespaces_host_network = pod_user_namespaces(c->cri->settings.pods);
+	res->features->mount_options = true;
 	if (req->verbose) {
 		CLEANUP(buf_done) struct buf network = BUF_INIT(4096);
 

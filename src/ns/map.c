@@ -82,6 +82,23 @@ int ns_maps_write(pid_t pid, const struct ns_id_map *uids, size_t n_uids, const 
 	return write_map(dir, "uid_map", uids, n_uids);
 }
 
+int ns_maps_of(pid_t pid, struct ns_id_map maps[NS_MAPS_MAX])
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(NS_MAPS_MAX * 36);
+	const char *line;
+	char path[32];
+	int r, n = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/uid_map", (int)pid);
+	r = sys_file_read(AT_FDCWD, path, text.max, &text);
+	if (r < 0)
+		return r;
+	for (line = buf_text(&text); *line && n < NS_MAPS_MAX; line = strchrnul(line, '\n'), line += *line == '\n')
+		if (sscanf(line, "%u %u %u", &maps[n].inside, &maps[n].outside, &maps[n].size) == 3)
+			n++;
+	return n;
+}
+
 int ns_user_make(const struct ns_id_map *uids, size_t n_uids, const struct ns_id_map *gids, size_t n_gids,
 		 int *ret_fd)
 {

@@ -67,6 +67,9 @@ int ns_maps_check(const struct ns_id_map *maps, size_t n, size_t *ret_at);
 /* The outside id of an inside one: 0 or -ENOENT. */
 int ns_maps_find(const struct ns_id_map *maps, size_t n, uint32_t inside, uint32_t *ret_outside);
 
+/* The uid maps of a process's user namespace as seen from ours: how many, at most NS_MAPS_MAX. */
+int ns_maps_of(pid_t pid, struct ns_id_map maps[NS_MAPS_MAX]);
+
 /* Writes uid_map and gid_map of a process that waits in its new user namespace.
  * `single`: the caller is not privileged: setgroups has to be denied first. */
 int ns_maps_write(pid_t pid, const struct ns_id_map *uids, size_t n_uids, const struct ns_id_map *gids,

@@ -122,6 +122,8 @@ static const struct json_field mount_fields[] = {
 	JSON_FIELD_OBJ_LIST(OBJ_LIST, struct pod_mount, gids, "gids", 0, &id_map_type),
 	JSON_FIELD(STR, struct pod_mount, image, "image", 0),
 	JSON_FIELD(STR, struct pod_mount, image_sub_path, "image_sub_path", 0),
+	JSON_FIELD(STR, struct pod_mount, user_image, "user_image", 0),
+	JSON_FIELD(STR, struct pod_mount, image_ref, "image_ref", 0),
 	JSON_FIELD_LIST(STR_LIST, struct pod_mount, options, "options", 0),
 };
 static const struct json_type mount_type = JSON_TYPE("mount", struct pod_mount, mount_fields);

@@ -10,6 +10,7 @@
 #include "pod/files.h"
 #include "pod/plugins.h"
 #include "pod/spec.h"
+#include "pod/userns.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -144,6 +145,54 @@ static void volumes_done(struct volumes *v)
 		store_snapshot_done(&v->snapshots[i]);
 }
 
+/* The images that are mounted, by their ids from here on: a tag may move. */
+static int volumes_resolve(struct pod_manager *m, const struct pod_container_config *config, struct arena *a,
+			   struct err *err)
+{
+	for (size_t i = 0; i < config->n_mounts; i++) {
+		struct pod_mount *mount = &config->mounts[i];
+		struct image *img;
+		int r;
+
+		mount->image_ref = NULL;
+		if (str_empty(mount->image))
+			continue;
+		r = image_get(m->images, mount->image, &img, err);
+		if (r < 0)
+			return err_wrap(err, r, "mount %s", mount->container_path);
+		mount->image_ref = arena_strdup(a, img->id);
+		image_unref(img);
+	}
+	return 0;
+}
+
+static bool climbs(const char *path)
+{
+	for (const char *p = path; *p; p += strcspn(p, "/"), p += strspn(p, "/"))
+		if (p[0] == '.' && p[1] == '.' && (!p[2] || p[2] == '/'))
+			return true;
+	return false;
+}
+
+/* Looked up with the image as "/", as it is when it is mounted. */
+static int check_sub_path(const char *path, const struct store_snapshot *snap, struct err *err)
+{
+	autofd int root = -EBADF, fd = -EBADF;
+	int r;
+
+	if (str_empty(path))
+		return 0;
+	if (path[0] == '/' || climbs(path))
+		return err_set(err, ERR_INVALID, "image_sub_path %s: not a path below the image's root", path);
+	r = open_root(snap, &root, err);
+	if (r < 0)
+		return r;
+	r = sys_open_in(root, path, O_PATH, 0, &fd);
+	if (r == -ENOENT || r == -ENOTDIR)
+		return err_set(err, ERR_NOT_FOUND, "image_sub_path %s: it is not in the image", path);
+	return r < 0 ? err_sys(err, r, "image_sub_path %s", path) : 0;
+}
+
 static int volumes_prepare(struct pod_container *c, struct arena *a, struct volumes *v, struct err *err)
 {
 	const struct store_snapshot_options options = { .read_only = true };
@@ -154,7 +203,6 @@ static int volumes_prepare(struct pod_container *c, struct arena *a, struct volu
 	v->snapshots = arena_new(a, config->n_mounts, sizeof(*v->snapshots));
 	for (size_t i = 0; i < config->n_mounts; i++) {
 		const struct pod_mount *mount = &config->mounts[i];
-		struct image *img = NULL;
 		int r;
 
 		if (str_empty(mount->image))
@@ -162,14 +210,10 @@ static int volumes_prepare(struct pod_container *c, struct arena *a, struct volu
 		if (!mount->readonly)
 			return err_set(err, ERR_INVALID, "mount %s: an image can only be mounted readonly",
 				       mount->container_path);
-		if (!str_empty(mount->image_sub_path))
-			return err_set(err, ERR_UNSUPPORTED, "mount %s: image_sub_path is not supported",
-				       mount->container_path);
-		r = image_get(m->images, mount->image, &img, err);
+		r = store_snapshot_prepare(m->store, mount->image_ref, pod_volume_id(c, i, a), &options,
+					   &v->snapshots[v->n], err);
 		if (r == 0)
-			r = store_snapshot_prepare(m->store, img->id, pod_volume_id(c, i, a), &options,
-						   &v->snapshots[v->n], err);
-		image_unref(img);
+			r = check_sub_path(mount->image_sub_path, &v->snapshots[v->n], err);
 		if (r < 0)
 			return err_wrap(err, r, "mount %s", mount->container_path);
 		v->list[v->n] = (struct pod_image_volume){ i, &v->snapshots[v->n] };
@@ -263,21 +307,26 @@ static int make(struct pod_op *op, struct pod_container *c, const struct image *
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	CLEANUP(store_snapshot_done) struct store_snapshot snap = STORE_SNAPSHOT_INIT;
 	CLEANUP(volumes_done) struct volumes volumes = { 0 };
+	const struct pod_namespaces *ns = &c->pod->config->security.namespaces;
+	struct store_snapshot_options options = { 0 };
 	struct pod_manager *m = c->priv->m;
 	struct pod_user user;
 	int r;
 
+	pod_userns_root(ns, &options.map_uid, &options.map_gid);
 	r = pod_container_commit(c, err);
 	if (r == 0)
 		r = pod_op_stage(op, "preparing the snapshot", err);
 	if (r == 0)
-		r = store_snapshot_prepare(m->store, img->id, c->id, NULL, &snap, err);
+		r = store_snapshot_prepare(m->store, img->id, c->id, &options, &snap, err);
 	if (r == 0)
 		r = volumes_prepare(c, &a, &volumes, err);
 	if (r == 0)
 		r = pod_op_stage(op, "writing config.json, with NRI plugins", err);
 	if (r == 0)
 		r = resolve_user(c->config, img, &snap, &a, &user, err);
+	if (r == 0)
+		r = pod_userns_check_container(ns, &c->config->security.namespaces, &user, err);
 	if (r == 0)
 		r = build_spec(c, img, &user, &volumes, &a, err);
 	if (r == 0)
@@ -368,6 +417,8 @@ static int create_op(struct pod_op *op, struct err *err)
 	if (r < 0)
 		return r;
 	r = image_get(m->images, op->config->image, &img, err);
+	if (r == 0)
+		r = volumes_resolve(m, op->config, &op->arena, err);
 	if (r == 0)
 		r = reserve(op, p, img, err);
 	if (r == 0) {

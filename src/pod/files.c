@@ -3,6 +3,7 @@
  * containers gets as bind mounts. Worker threads.
  */
 #include "pod/files.h"
+#include "pod/userns.h"
 
 #include "sys/sys.h"
 
@@ -85,15 +86,24 @@ int pod_hostname(const struct pod_config *config, char *out, size_t size, struct
 	return 0;
 }
 
-static int put_file(const char *dir, const char *name, const struct buf *text, struct err *err)
+/* They belong to the root of the pod's user namespace, who may change them. */
+static int put_file(const struct pod_config *config, const char *dir, const char *name, const struct buf *text,
+		    struct err *err)
 {
 	autofree char *path = mem_printf("%s/%s", dir, name);
 	int r = sys_file_replace(AT_FDCWD, path, buf_text(text), text->len, 0644, false);
+	uint32_t uid, gid;
 
-	return r < 0 ? err_sys(err, r, "write %s", path) : 0;
+	if (r < 0)
+		return err_sys(err, r, "write %s", path);
+	pod_userns_root(&config->security.namespaces, &uid, &gid);
+	if ((uid || gid) && lchown(path, uid, gid) < 0)
+		return err_sys(err, errno, "chown %s", path);
+	return 0;
 }
 
-static int copy_file(const char *from, const char *dir, const char *name, struct err *err)
+static int copy_file(const struct pod_config *config, const char *from, const char *dir, const char *name,
+		     struct err *err)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(POD_FILE_MAX);
 	int r = sys_file_read(AT_FDCWD, from, POD_FILE_MAX, &text);
@@ -101,7 +111,7 @@ static int copy_file(const char *from, const char *dir, const char *name, struct
 	/* a host without the file: the pod gets an empty one */
 	if (r < 0 && r != -ENOENT)
 		return err_sys(err, r, "read %s", from);
-	return put_file(dir, name, &text, err);
+	return put_file(config, dir, name, &text, err);
 }
 
 int pod_files_write(const struct pod_config *config, const char *dir, const char *hostname, struct err *err)
@@ -112,12 +122,12 @@ int pod_files_write(const struct pod_config *config, const char *dir, const char
 
 	if (r < 0)
 		return r;
-	r = resolv.len ? put_file(dir, "resolv.conf", &resolv, err) :
-			 copy_file("/etc/resolv.conf", dir, "resolv.conf", err);
+	r = resolv.len ? put_file(config, dir, "resolv.conf", &resolv, err) :
+			 copy_file(config, "/etc/resolv.conf", dir, "resolv.conf", err);
 	if (r < 0)
 		return r;
 	buf_printf(&name, "%s\n", hostname);
-	return put_file(dir, "hostname", &name, err);
+	return put_file(config, dir, "hostname", &name, err);
 }
 
 int pod_hosts_write(const struct pod_config *config, const char *dir, const char *hostname, char *const *ips,
@@ -127,7 +137,7 @@ int pod_hosts_write(const struct pod_config *config, const char *dir, const char
 	int r;
 
 	if (config->security.namespaces.network == POD_NS_NODE)
-		return copy_file("/etc/hosts", dir, "hosts", err);
+		return copy_file(config, "/etc/hosts", dir, "hosts", err);
 	r = pod_hosts_text(hostname, ips, n_ips, &text, err);
-	return r < 0 ? r : put_file(dir, "hosts", &text, err);
+	return r < 0 ? r : put_file(config, dir, "hosts", &text, err);
 }

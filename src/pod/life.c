@@ -3,6 +3,7 @@
  * each is one straight line over the shim's calls.
  */
 #include "pod/plugins.h"
+#include "pod/userns.h"
 
 #include "oci/oci.h"
 
@@ -47,9 +48,10 @@ static int create_task(struct pod_container *c, const char *address, pid_t *ret_
 	CLEANUP(store_snapshot_done) struct store_snapshot snap = STORE_SNAPSHOT_INIT;
 	struct pod_manager *m = c->priv->m;
 	struct shim_create create = {
-		.id = c->id, .bundle = c->dir, .runtime_root = m->runtime_root, .log_path = c->log_path ? c->log_path : "",
-		.terminal = c->config->tty, .stdin_open = c->config->stdin_open,
+		.id = c->id, .bundle = c->dir, .runtime_root = m->runtime_root,
+		.log_path = c->log_path ? c->log_path : "", .terminal = c->config->tty, .stdin_open = c->config->stdin_open,
 	};
+	const struct pod_namespaces *ns = &c->pod->config->security.namespaces;
 	int r = store_snapshot_get(m->store, c->id, &snap, err);
 
 	if (r < 0)
@@ -64,6 +66,12 @@ static int create_task(struct pod_container *c, const char *address, pid_t *ret_
 	}
 	create.lowers = (const char *const *)snap.lowers;
 	create.n_lowers = snap.n_lowers;
+	if (pod_userns_wanted(ns)) {
+		create.uids = pod_userns_maps(ns->uids);
+		create.n_uids = ns->n_uids;
+		create.gids = pod_userns_maps(ns->gids);
+		create.n_gids = ns->n_gids;
+	}
 	create.upper = snap.upper;
 	create.work = snap.work;
 	return shim_task_create(address, &create, time_now_mono() + POD_TASK_CREATE_TIME, ret_pid, err);

@@ -4,6 +4,7 @@
  */
 #include "pod/pause.h"
 #include "pod/plugins.h"
+#include "pod/userns.h"
 
 #include "sec/sec.h"
 
@@ -78,6 +79,7 @@ int pod_manager_new(struct event_loop *loop, struct store *store, struct image_t
 	pthread_condattr_destroy(&attr);
 	settings_copy(m, settings);
 	host_read(&m->host);
+	m->host.user_namespaces = pod_userns_possible(m->settings.root);
 	r = sys_mkdir_p(m->pods_dir, 0711);
 	if (r < 0)
 		r = err_sys(err, r, "make %s", m->pods_dir);
@@ -95,6 +97,11 @@ int pod_manager_new(struct event_loop *loop, struct store *store, struct image_t
 	}
 	*ret = m;
 	return 0;
+}
+
+bool pod_user_namespaces(const struct pod_manager *m)
+{
+	return m->host.user_namespaces;
 }
 
 /* The tables' references, containers before their pods. */

@@ -33,6 +33,7 @@ struct pod_host {
 	bool cgroup2;          /* /sys/fs/cgroup itself is v2 */
 	bool swap_limit;       /* memory + swap can be limited */
 	uint64_t caps;         /* that a container can have at most */
+	bool user_namespaces;  /* the file system of the layers has idmapped mounts */
 };
 
 struct pod_manager {

@@ -4,6 +4,7 @@
  * before what lies below them, whatever the order of the request; equals keep their order.
  */
 #include "pod/spec.h"
+#include "pod/userns.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -86,8 +87,20 @@ static void add_file(const struct pod_spec *in, struct oci_config *c, struct are
 	option(m, a, in->config->security.readonly_rootfs ? "ro" : "rw");
 }
 
+/* A sysfs shows the network of whoever owns the namespace, so a pod's user namespace cannot mount
+ * one that shows the host's: it gets the host's own. */
+static struct oci_mount *add_host_sys(struct oci_config *c, struct arena *a)
+{
+	struct oci_mount *m = add(c, a, "/sys", "bind", "/sys");
+
+	option(m, a, "rbind");
+	option(m, a, "rslave");
+	return m;
+}
+
 static void add_defaults(const struct pod_spec *in, struct oci_config *c, struct arena *a)
 {
+	bool host_sys = pod_userns_wanted(&in->pod->security.namespaces) && !in->netns;
 	bool node_ipc = in->pod->security.namespaces.ipc == POD_NS_NODE;
 	struct oci_mount *m;
 
@@ -96,7 +109,10 @@ static void add_defaults(const struct pod_spec *in, struct oci_config *c, struct
 
 		if (requested(in, d->destination))
 			continue;
-		m = add(c, a, d->destination, d->type, d->source);
+		if (host_sys && str_eq(d->type, "sysfs"))
+			m = add_host_sys(c, a);
+		else
+			m = add(c, a, d->destination, d->type, d->source);
 		for (size_t k = 0; k < OPTIONS_MAX && d->options[k]; k++)
 			option(m, a, d->options[k]);
 		if (d->ro_unless_privileged)
@@ -126,6 +142,27 @@ static int check_rro(const struct pod_mount *v, struct err *err)
 	return 0;
 }
 
+/* What may be asked for beside the fields: of one mount, and nothing that a field says. */
+static const char *const extra_options[] = {
+	"nosuid", "suid", "nodev", "dev", "noexec", "exec", "nosymfollow", "noatime", "nodiratime", "relatime",
+	"strictatime",
+};
+
+static int add_extra(const struct pod_mount *v, struct oci_mount *m, struct arena *a, struct err *err)
+{
+	char **options = arena_new(a, m->n_options + v->n_options + OPTIONS_MAX, sizeof(char *));
+
+	memcpy(options, m->options, m->n_options * sizeof(char *));
+	m->options = options;
+	for (size_t i = 0; i < v->n_options; i++) {
+		if (!str_in(v->options[i], extra_options, ARRAY_LEN(extra_options)))
+			return err_set(err, ERR_INVALID, "mount %s: mount_options: \"%s\" is none that can be given",
+				       v->container_path, v->options[i]);
+		m->options[m->n_options++] = arena_strdup(a, v->options[i]);
+	}
+	return 0;
+}
+
 static int add_bind(const struct pod_mount *v, struct oci_config *c, struct arena *a, struct err *err)
 {
 	static const char *const propagation[] = { "rprivate", "rslave", "rshared" };
@@ -139,14 +176,12 @@ static int add_bind(const struct pod_mount *v, struct oci_config *c, struct aren
 			       v->propagation);
 	if (check_rro(v, err) < 0)
 		return -EINVAL;
-	if (v->n_uids || v->n_gids)
-		return err_set(err, ERR_UNSUPPORTED, "mount %s: id mappings are not supported",
-			       v->container_path);
 	/* links are resolved on the host, not as the container would see them */
 	if (!realpath(v->host_path, resolved))
 		return err_sysk(err, ERR_INVALID, errno, "mount %s: host_path %s", v->container_path,
 				v->host_path);
 	m = add(c, a, v->container_path, "bind", resolved);
+	pod_userns_oci_mount(v->uids, v->n_uids, v->gids, v->n_gids, a, m);
 	option(m, a, "rbind");
 	option(m, a, propagation[v->propagation]);
 	option(m, a, v->recursive_readonly ? "rro" : v->readonly ? "ro" : "rw");
@@ -155,12 +190,13 @@ static int add_bind(const struct pod_mount *v, struct oci_config *c, struct aren
 		c->linux_->rootfs_propagation = arena_strdup(a, "rshared");
 	else if (v->propagation == 1 && !c->linux_->rootfs_propagation)
 		c->linux_->rootfs_propagation = arena_strdup(a, "rslave");
-	return 0;
+	return add_extra(v, m, a, err);
 }
 
 static int add_image(const struct pod_spec *in, size_t index, struct oci_config *c, struct arena *a,
 		     struct err *err)
 {
+	const struct pod_namespaces *ns = &in->pod->security.namespaces;
 	const struct pod_mount *v = &in->config->mounts[index];
 	struct oci_mount *m;
 
@@ -174,10 +210,13 @@ static int add_image(const struct pod_spec *in, size_t index, struct oci_config 
 		m->options = arena_new(a, snap->n_lowers + OPTIONS_MAX, sizeof(char *));
 		for (size_t k = 0; k < snap->n_lowers; k++)
 			m->options[m->n_options++] = arena_printf(a, "lowerdir+=%s", snap->lowers[k]);
+		if (!str_empty(v->image_sub_path))
+			m->options[m->n_options++] = arena_printf(a, "X-mount.subdir=%s", v->image_sub_path);
+		pod_userns_oci_mount(ns->uids, ns->n_uids, ns->gids, ns->n_gids, a, m);
 		m->options[m->n_options++] = arena_strdup(a, "ro");
 		m->options[m->n_options++] = arena_strdup(a, "nosuid");
 		m->options[m->n_options++] = arena_strdup(a, "nodev");
-		return 0;
+		return add_extra(v, m, a, err);
 	}
 	return err_set(err, ERR_INTERNAL, "mount %s: image %s was not prepared", v->container_path, v->image);
 }

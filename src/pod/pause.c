@@ -6,6 +6,7 @@
 #include "pod/pause.h"
 
 #include "pod/security.h"
+#include "pod/userns.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -61,8 +62,12 @@ static struct oci_process *pause_process(const struct pod_manager *m, const stru
 	const struct pod_security *s = &config->security;
 	int32_t *score = arena_new(a, 1, sizeof(*score));
 
-	p->user.uid = s->run_as_user ? (uint32_t)*s->run_as_user : PAUSE_UID;
-	p->user.gid = s->run_as_group ? (uint32_t)*s->run_as_group : PAUSE_UID;
+	uint32_t id = PAUSE_UID;
+
+	if (pod_userns_wanted(&s->namespaces) && s->namespaces.uids[0].length <= id)
+		id = s->namespaces.uids[0].length - 1;
+	p->user.uid = s->run_as_user ? (uint32_t)*s->run_as_user : id;
+	p->user.gid = s->run_as_group ? (uint32_t)*s->run_as_group : id;
 	p->cwd = arena_strdup(a, "/");
 	p->args = arena_new(a, 1, sizeof(char *));
 	p->args[0] = arena_strdup(a, "/" POD_PAUSE_NAME);
@@ -104,8 +109,12 @@ int pod_pause_spec(const struct pod_manager *m, const struct pod_sandbox *p, con
 	add_mount(&c, a, "/proc", "proc", proc_options, ARRAY_LEN(proc_options));
 	add_mount(&c, a, "/dev", "tmpfs", dev_options, ARRAY_LEN(dev_options));
 
-	l->namespaces = arena_new(a, 5, sizeof(*l->namespaces));
+	l->namespaces = arena_new(a, 6, sizeof(*l->namespaces));
 	add_namespace(l, a, "mount", NULL);
+	if (pod_userns_wanted(ns)) {
+		add_namespace(l, a, "user", pod_userns_path(p->dir, a));
+		pod_userns_oci(ns, a, l);
+	}
 	if (ns->pid != POD_NS_NODE)
 		add_namespace(l, a, "pid", NULL);
 	if (ns->ipc != POD_NS_NODE)

@@ -124,6 +124,7 @@ struct pod_mount {
 	struct pod_id_map *uids, *gids;
 	size_t n_uids, n_gids;
 	char *image, *image_sub_path;
+	char *user_image, *image_ref; /* as the client called it; the image's id, filled in by create */
 	char **options;
 	size_t n_options;
 };
@@ -309,6 +310,9 @@ struct pod_wait *pod_sandbox_update(struct pod_manager *m, const char *id, const
 				    const struct pod_resources *resources, pod_done_fn done, void *user);
 struct pod_wait *pod_container_log_reopen(struct pod_manager *m, const char *id, pod_done_fn done,
 					  void *user);
+
+/* Pods can have user namespaces here. Any thread. */
+bool pod_user_namespaces(const struct pod_manager *m);
 
 /* True while any container's snapshot or record refers to the image id. Any thread. */
 bool pod_image_in_use(struct pod_manager *m, const char *image_id);

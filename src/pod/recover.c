@@ -8,6 +8,7 @@
  * background; until it is done, it is tried again. Loop thread, but for the operations.
  */
 #include "pod/cgroup.h"
+#include "pod/userns.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -163,6 +164,7 @@ static void sweep_directory(struct pod_manager *m, const char *id)
 	}
 	umount2(arena_printf(&a, "%s/shm", dir), MNT_DETACH | UMOUNT_NOFOLLOW);
 	cni_netns_remove(arena_printf(&a, "%s/netns", dir), NULL);
+	pod_userns_remove(dir, NULL);
 	sys_remove_tree(AT_FDCWD, dir);
 }
 

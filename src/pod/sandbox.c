@@ -11,6 +11,7 @@
 #include "pod/files.h"
 #include "pod/pause.h"
 #include "pod/plugins.h"
+#include "pod/userns.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -38,7 +39,7 @@ static int check_mode(const char *field, int mode, bool container, struct err *e
 		       mode);
 }
 
-static int check_config(const struct pod_config *c, struct err *err)
+static int check_config(const struct pod_manager *m, const struct pod_config *c, struct err *err)
 {
 	const struct pod_namespaces *ns = &c->security.namespaces;
 	int r = check_name("name", c->name, err);
@@ -55,10 +56,12 @@ static int check_config(const struct pod_config *c, struct err *err)
 		r = check_mode("pid", ns->pid, true, err);
 	if (r < 0)
 		return r;
-	if (ns->user == POD_NS_CONTAINER || ns->user == POD_NS_TARGET)
-		return err_set(err, ERR_INVALID, "userns_options.mode: %d is not possible", ns->user);
-	if (ns->n_uids || ns->n_gids)
-		return err_set(err, ERR_UNSUPPORTED, "userns_options: user namespaces are not supported");
+	r = pod_userns_check(ns, err);
+	if (r < 0)
+		return r;
+	if (pod_userns_wanted(ns) && !m->host.user_namespaces)
+		return err_set(err, ERR_UNSUPPORTED,
+			       "userns_options: the file system of %s has no idmapped mounts", m->settings.root);
 	if (!str_empty(c->handler) && !str_eq(c->handler, "caisson"))
 		return err_set(err, ERR_INVALID, "runtime handler %s: not configured", c->handler);
 	if (!str_empty(c->log_directory) && c->log_directory[0] != '/')
@@ -131,7 +134,10 @@ static int mount_shm(const struct pod_sandbox *p, struct err *err)
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	const char *dir = arena_printf(&a, "%s/shm", p->dir);
 	autofd int fs = -EBADF, mnt = -EBADF, target = -EBADF;
+	uint32_t uid, gid;
 	int r = mkdir(dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
+
+	pod_userns_root(&p->config->security.namespaces, &uid, &gid);
 
 	if (r == 0)
 		r = sys_fsopen("tmpfs", &fs);
@@ -141,6 +147,10 @@ static int mount_shm(const struct pod_sandbox *p, struct err *err)
 		r = sys_fsconfig(fs, "size", "67108864");
 	if (r == 0)
 		r = sys_fsconfig(fs, "mode", "1777");
+	if (r == 0)
+		r = sys_fsconfig(fs, "uid", arena_printf(&a, "%u", uid));
+	if (r == 0)
+		r = sys_fsconfig(fs, "gid", arena_printf(&a, "%u", gid));
 	if (r == 0)
 		r = sys_fsmount(fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, &mnt);
 	if (r == 0) {
@@ -224,7 +234,7 @@ static int start_pause(void *user, struct err *err)
 }
 
 /* The network's intent into the record, so that DEL can follow whatever happens in ADD. */
-static int prepare_network(struct pod_op *op, struct pod_sandbox *p, struct err *err)
+static int prepare_network(struct pod_op *op, struct pod_sandbox *p, int userns_fd, struct err *err)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	struct pod_manager *m = p->priv->m;
@@ -256,7 +266,7 @@ static int prepare_network(struct pod_op *op, struct pod_sandbox *p, struct err 
 	arena_adopt(&p->priv->arena, &a);
 	pod_unlock(m);
 	r = pod_sandbox_commit(p, err);
-	return r < 0 ? r : cni_netns_create(p->netns, -EBADF, err);
+	return r < 0 ? r : cni_netns_create(p->netns, userns_fd, err);
 }
 
 static int attach_network(struct pod_sandbox *p, struct err *err)
@@ -285,6 +295,7 @@ static int make(struct pod_op *op, struct pod_sandbox *p, struct err *err)
 	char hostname[256];
 	struct pause_job job = { p, hostname };
 	struct pod_branch branch;
+	autofd int userns = -EBADF;
 	struct err net_err = ERR_INIT;
 	bool died;
 	int r, r_net = 0;
@@ -303,8 +314,10 @@ static int make(struct pod_op *op, struct pod_sandbox *p, struct err *err)
 		r = pod_files_write(p->config, p->dir, hostname, err);
 	if (r == 0 && ns->ipc != POD_NS_NODE)
 		r = mount_shm(p, err);
+	if (r == 0 && pod_userns_wanted(ns))
+		r = pod_userns_create(ns, p->dir, &userns, err);
 	if (r == 0 && ns->network != POD_NS_NODE)
-		r = prepare_network(op, p, err);
+		r = prepare_network(op, p, userns, err);
 	if (r == 0)
 		r = pod_op_stage(op, p->netns ? "CNI ADD and pause process" : "pause process", err);
 	if (r < 0)
@@ -355,7 +368,7 @@ static int run_op(struct pod_op *op, struct err *err)
 {
 	struct err undo_err = ERR_INIT;
 	struct pod_sandbox *p;
-	int r = check_config(op->pod_config, err);
+	int r = check_config(op->m, op->pod_config, err);
 
 	if (r == 0)
 		r = reserve(op, err);

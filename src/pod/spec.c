@@ -5,6 +5,7 @@
 #include "pod/spec.h"
 
 #include "pod/security.h"
+#include "pod/userns.h"
 
 #include <stdio.h>
 
@@ -144,8 +145,12 @@ static int put_namespaces(const struct pod_spec *in, struct arena *a, struct oci
 	const struct pod_namespaces *pod = &in->pod->security.namespaces;
 	int pid = in->config->security.namespaces.pid;
 
-	l->namespaces = arena_new(a, 7, sizeof(*l->namespaces));
+	l->namespaces = arena_new(a, 8, sizeof(*l->namespaces));
 	add_namespace(l, a, "mount", NULL);
+	if (pod_userns_wanted(pod)) {
+		add_namespace(l, a, "user", of_process(a, in->pause_pid, "user"));
+		pod_userns_oci(pod, a, l);
+	}
 	/* network and IPC are the pod's, whatever the container's own request repeats of them */
 	if (in->netns) {
 		add_namespace(l, a, "network", arena_strdup(a, in->netns));

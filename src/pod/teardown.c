@@ -6,6 +6,7 @@
  */
 #include "pod/cgroup.h"
 #include "pod/plugins.h"
+#include "pod/userns.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -95,6 +96,8 @@ static int remove_mounts(struct pod_sandbox *p, struct err *err)
 
 	if (umount2(shm, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)
 		return err_sys(err, errno, "unmount %s", shm);
+	if (pod_userns_wanted(&p->config->security.namespaces) && pod_userns_remove(p->dir, err) < 0)
+		return -EIO;
 	return p->netns ? cni_netns_remove(p->netns, err) : 0;
 }
 

@@ -81,6 +81,23 @@ static struct pod_mount bad_rro[] = {
 static struct pod_mount own_hosts[] = { { .container_path = "//etc/hosts/", .host_path = "/tmp" } };
 static struct pod_mount missing[] = { { .container_path = "/data", .host_path = "/no/such/dir" } };
 static struct pod_mount relative[] = { { .container_path = "data", .host_path = "/tmp" } };
+static char *flags[] = { "noexec", "nosymfollow" }, *bad_flags[] = { "noexec", "rshared" };
+static struct pod_mount optioned[] = {
+	{ .container_path = "/data", .host_path = "/tmp", .options = flags, .n_options = 2 },
+};
+static struct pod_mount bad_options[] = {
+	{ .container_path = "/data", .host_path = "/tmp", .options = bad_flags, .n_options = 2 },
+};
+static struct pod_id_map range[] = { { 0, 70000, 65536 } };
+static struct pod_mount idmapped[] = {
+	{ .container_path = "/data", .host_path = "/tmp", .uids = range, .n_uids = 1, .gids = range, .n_gids = 1 },
+};
+static char *layers[] = { "/l/2", "/l/1" };
+static struct store_snapshot image_layers = { layers, 2, NULL, NULL };
+static struct pod_image_volume image_volume[] = { { 0, &image_layers } };
+static struct pod_mount image_mount[] = {
+	{ .container_path = "/img", .image = "x", .image_sub_path = "etc", .readonly = true },
+};
 static char *masks[] = { "/bin/ls" };
 static struct pod_hugepage huge[] = { { "2MB", 4096 } };
 
@@ -127,6 +144,15 @@ C(vol_bad_rro) { s->config.mounts = bad_rro; s->config.n_mounts = 1; }
 C(vol_hosts) { s->config.mounts = own_hosts; s->config.n_mounts = 1; }
 C(vol_missing) { s->config.mounts = missing; s->config.n_mounts = 1; }
 C(vol_relative) { s->config.mounts = relative; s->config.n_mounts = 1; }
+C(vol_options) { s->config.mounts = optioned; s->config.n_mounts = 1; }
+C(vol_bad_options) { s->config.mounts = bad_options; s->config.n_mounts = 1; }
+C(vol_idmapped) { s->config.mounts = idmapped; s->config.n_mounts = 1; }
+C(vol_image) { s->config.mounts = image_mount; s->config.n_mounts = 1;
+	       s->spec.volumes = image_volume; s->spec.n_volumes = 1; }
+C(userns) { struct pod_namespaces *ns = &s->pod.security.namespaces;
+	    ns->uids = ns->gids = range; ns->n_uids = ns->n_gids = 1; ns->user = POD_NS_POD; }
+C(userns_image) { userns(s); vol_image(s); }
+C(userns_node_net) { userns(s); node_net(s); }
 C(limits) { s->config.resources = (struct pod_resources){ .cpu_shares = 512, .cpu_quota = 50000,
 	.cpu_period = 100000, .memory_limit = 1 << 20, .cpuset_cpus = "0", .hugepages = huge,
 	.n_hugepages = 1, .oom_score_adj = 5 }; }
@@ -202,6 +228,18 @@ static const struct row {
 	{ "a volume replaces the pod's file", vol_hosts, { "\"source\":\"/tmp\"" }, { "/run/p/hosts" } },
 	{ "a missing source is named", vol_missing,
 	  { "INVALID: mount /data: host_path /no/such/dir: No such" } },
+	{ "more options of a mount", vol_options, { "\"rprivate\",\"rw\",\"noexec\",\"nosymfollow\"]" } },
+	{ "an option that a field says is refused", vol_bad_options,
+	  { "INVALID: mount /data: mount_options: \"rshared\"" } },
+	{ "an idmapped volume", vol_idmapped,
+	  { "\"uidMappings\":[{\"containerID\":0,\"hostID\":70000,\"size\":65536}]" }, { "\"user\"}" } },
+	{ "a directory of an image as a volume", vol_image, { "\"type\":\"overlay\"",
+	  "\"lowerdir+=/l/2\",\"lowerdir+=/l/1\",\"X-mount.subdir=etc\"", "\"ro\"" }, { "uidMappings" } },
+	{ "the pod's user namespace", userns, { "{\"type\":\"user\",\"path\":\"/proc/77/ns/user\"}",
+	  "\"uidMappings\":[{\"containerID\":0,\"hostID\":70000,\"size\":65536}]", "\"type\":\"sysfs\"" } },
+	{ "an image volume in it", userns_image, { "\"nosuid\",\"nodev\"],\"uidMappings\":[{" } },
+	{ "it cannot mount the host network's sysfs", userns_node_net, { "\"type\":\"bind\",\"source\":\"/sys\"" },
+	  { "\"type\":\"sysfs\"" } },
 	{ "a relative target is refused", vol_relative, { "INVALID: mounts[0].container_path \"data\"" } },
 	{ "limits", limits, { "\"shares\":512", "\"quota\":50000", "\"limit\":1048576,\"swap\":1048576",
 	  "\"oomScoreAdj\":5" } },

@@ -136,6 +136,7 @@ static int meet_init(struct creation *c, struct err *err)
 /* From the child's first step to its last before execve. */
 static int accompany(struct creation *c, struct err *err)
 {
+	bool has_user = (c->plan.ns_new | c->plan.ns_join) & 1U << NS_USER;
 	struct sync_msg m;
 	int r;
 
@@ -148,6 +149,8 @@ static int accompany(struct creation *c, struct err *err)
 			return err_sys(err, r, "the container's process went away");
 	}
 	r = meet_init(c, err);
+	if (r == 0)
+		parent_give_streams(has_user ? c->pid : 0, c->plan.process.uid);
 	if (r == 0 && c->cgroup)
 		r = cgroup_apply(c->cgroup, &c->plan.cgroup, err);
 	if (r == 0)

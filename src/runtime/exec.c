@@ -199,6 +199,7 @@ static int start(struct execution *e, struct err *err)
 	h->filter = e->filter;
 	h->target = e->init;
 	h->join = ns_flags(kinds);
+	parent_give_streams(kinds & 1U << NS_USER ? e->record.pid : 0, e->process.uid);
 	e->pid = ns_clone(e->record.namespaces & 1U << NS_PID ? e->init : -EBADF, 0, SIGCHLD,
 			  h->entry.clone_fd,
 			  &e->pidfd);

@@ -1,6 +1,7 @@
 /* What create and exec share on the caller's side. */
 #include "runtime/parent.h"
 
+#include "ns/ns.h"
 #include "runtime/hook.h"
 #include "sys/sys.h"
 
@@ -8,6 +9,7 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 
@@ -48,6 +50,24 @@ int parent_fill_filter(struct shared_filter *to, const struct sec_filter *from, 
 	to->flags = from->flags;
 	memcpy(to->insns, from->insns, from->n * sizeof(*from->insns));
 	return 0;
+}
+
+void parent_give_streams(pid_t pid, uid_t uid)
+{
+	struct ns_id_map maps[NS_MAPS_MAX];
+	uint32_t owner = uid;
+	struct stat st;
+	int n;
+
+	if (pid) {
+		n = ns_maps_of(pid, maps);
+		if (n < 0 || ns_maps_find(maps, (size_t)n, uid, &owner) < 0)
+			return;
+	}
+	for (int fd = 0; fd < 3; fd++)
+		if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) && st.st_uid != owner && st.st_uid == geteuid())
+			/* one on a read-only file system stays as it is */
+			(void)!fchown(fd, owner, (gid_t)-1);
 }
 
 int parent_set_oom_score(pid_t pid, const int32_t *value, struct err *err)

@@ -16,4 +16,10 @@ int parent_set_oom_score(pid_t pid, const int32_t *value, struct err *err);
 /* The error of a child, however it ended: from its message, or made up from its death. */
 int parent_child_error(const struct sync_msg *m, int r, int pidfd, struct err *err);
 
+/*
+ * The pipes among the caller's streams 0 to 2 belong to the container's user from here on, who may
+ * open them again as /dev/stdout and the like. pid: a process that has the user namespace of the
+ * process already, 0 when that is the caller's own. Other kinds of files are left alone.
+ */
+void parent_give_streams(pid_t pid, uid_t uid);
 int parent_write_pid_file(const char *path, pid_t pid, struct err *err);
