@@ -2,9 +2,7 @@
  * A container that exists: start, kill, delete, pause, update, state. Runs in the caller.
  */
 #include "runtime/hook.h"
-#include "runtime/plan.h"
-#include "runtime/record.h"
-#include "runtime/sync.h"
+#include "runtime/parent.h"
 #include "sys/sys.h"
 
 #include <dirent.h>
@@ -65,6 +63,27 @@ static int connect_start(int dir, int *ret, struct err *err)
 	return 0;
 }
 
+/* 0: a message; -EPIPE: execve closed the other end. */
+static int await_start(struct handle *h, int sock, struct sync_msg *m, struct err *err)
+{
+	for (;;) {
+		autofd int fd = -EBADF;
+		size_t n_fds = 1;
+		int r = sync_recv(sock, m, &fd, &n_fds);
+
+		if (r < 0)
+			return r == -EPIPE ? r : err_sys(err, r, "start");
+		if (m->type != SYNC_LISTENER)
+			return 0;
+		r = parent_pass_listener(&h->record, RECORD_CREATED, h->record.pid, fd, err);
+		if (r < 0) {
+			/* its filter is loaded and nobody would ever answer */
+			sys_pidfd_signal(h->pidfd, SIGKILL);
+			return r;
+		}
+	}
+}
+
 int runtime_start(const char *root, const char *id, struct err *err)
 {
 	CLEANUP(handle_done) struct handle h = HANDLE_INIT;
@@ -90,8 +109,10 @@ int runtime_start(const char *root, const char *id, struct err *err)
 	if (r < 0)
 		return err_sys(err, r, "start: the container's process went away");
 	/* execve closes the other end; an error comes before that */
-	r = sync_recv(sock, &m, NULL, NULL);
+	r = await_start(&h, sock, &m, err);
 	unlinkat(h.dir, "start.sock", 0);
+	if (r < 0 && r != -EPIPE)
+		return r;
 	if (r == 0 && m.type == SYNC_ERROR) {
 		*err = m.err;
 		return err->number ? -err->number : -EIO;
@@ -319,11 +340,16 @@ int runtime_pids(const char *root, const char *id, pid_t **ret, size_t *ret_n, s
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	CLEANUP(cgroup_freep) struct cgroup *cg = NULL;
+	int r = runtime_cgroup(root, id, &a, &cg, err);
+
+	return r < 0 ? r : cgroup_pids(cg, ret, ret_n, err);
+}
+
+int runtime_cgroup(const char *root, const char *id, struct arena *a, struct cgroup **ret, struct err *err)
+{
 	struct record rec;
 	autofd int dir = -EBADF;
-	int r = record_peek(root, id, &a, &dir, &rec, err);
+	int r = record_peek(root, id, a, &dir, &rec, err);
 
-	if (r == 0)
-		r = record_cgroup(&rec, &a, &cg, err);
-	return r < 0 ? r : cgroup_pids(cg, ret, ret_n, err);
+	return r < 0 ? r : record_cgroup(&rec, a, ret, err);
 }

@@ -106,6 +106,11 @@ int runtime_list(const char *root, struct arena *a, char ***ret, size_t *ret_n, 
 /* Pids of all processes in the container, as the caller sees them. Heap. */
 int runtime_pids(const char *root, const char *id, pid_t **ret, size_t *ret_n, struct err *err);
 
+/* Its cgroup, for statistics and events: NOT_FOUND when nothing of it is left or it has none.
+ * Freed with cgroup_free, before the arena. */
+struct cgroup;
+int runtime_cgroup(const char *root, const char *id, struct arena *a, struct cgroup **ret, struct err *err);
+
 /*
  * Makes the calling program's own file unreachable for writing through /proc/<pid>/exe, for
  * it is what a container would find there (CVE-2019-5736): the program executes itself once

@@ -14,6 +14,8 @@ const struct command commands[] = {
 	{ "create", "ID", "Makes a container from a bundle; its program waits for start.", command_create,
 	  1 },
 	{ "delete", "ID", "Removes what a container holds.", command_delete, 1 },
+	{ "events", "ID", "Prints statistics and out-of-memory kills, one JSON object a line.",
+	  command_events, 1 },
 	{ "exec", "ID COMMAND [ARGUMENT...]", "Runs a further process in a container.", command_exec, 255 },
 	{ "features", "", "Says what this runtime can do.", command_features, 1 },
 	{ "kill", "ID [SIGNAL]", "Sends a signal (default TERM) to a container's first process.",

@@ -69,6 +69,10 @@ int bundle_wants_terminal(struct global *g, const struct runtime_create *what, b
 /* Connects to --console-socket: INVALID without a path. */
 int console_connect(const char *path, int *ret, struct err *err);
 
+/* Appends the statistics of a container whose first process is pid, as one JSON object. */
+struct cgroup;
+int stats_put(struct buf *b, const struct cgroup *cg, pid_t pid, struct err *err);
+
 /* A process in the foreground: its terminal, its signals, its exit status. */
 struct foreground {
 	int receiver; /* our end of the console socket, or -EBADF */
@@ -102,6 +106,7 @@ int images_set_empty(struct runtime_images *images, const struct option_list *na
 
 int command_checkpoint(struct global *g, int argc, char **argv, struct err *err);
 int command_restore(struct global *g, int argc, char **argv, struct err *err);
+int command_events(struct global *g, int argc, char **argv, struct err *err);
 int command_create(struct global *g, int argc, char **argv, struct err *err);
 int command_run(struct global *g, int argc, char **argv, struct err *err);
 int command_start(struct global *g, int argc, char **argv, struct err *err);
