@@ -15,3 +15,15 @@ struct oci_state {
 };
 
 extern const struct json_type oci_state_type;
+
+/* What a seccomp agent gets with the listener (config-linux.md, "The Container Process State"). */
+struct oci_process_state {
+	char *oci_version;
+	char **fds; /* names of the descriptors that come with it, in order: "seccompFd" */
+	size_t n_fds;
+	int32_t pid;
+	char *metadata;
+	struct oci_state state;
+};
+
+extern const struct json_type oci_process_state_type;

@@ -164,7 +164,16 @@ static int accompany(struct creation *c, struct err *err)
 				  c->config.hooks->n_create_container))
 		sync_send(c->sync, SYNC_GO, 0, NULL, 0);
 	for (;;) {
-		r = sync_recv(c->sync, &m, NULL, NULL);
+		autofd int fd = -EBADF;
+		size_t n_fds = 1;
+
+		r = sync_recv(c->sync, &m, &fd, &n_fds);
+		if (r == 0 && m.type == SYNC_LISTENER) {
+			r = parent_pass_listener(&c->record, RECORD_CREATING, c->pid, fd, err);
+			if (r < 0)
+				return r;
+			continue;
+		}
 		if (r == 0 && m.type == SYNC_WARNING) {
 			runtime_warn("%s", m.err.text);
 			continue;

@@ -75,6 +75,8 @@ static void fill_record(struct creation *c)
 	r->joined = p->ns_join;
 	r->chrooted = !p->has_mnt;
 	r->has_seccomp = p->has_seccomp;
+	r->listener_path = (char *)p->listener_path;
+	r->listener_metadata = (char *)p->listener_metadata;
 	r->annotations = c->config.annotations;
 	r->n_annotations = c->config.n_annotations;
 	r->hooks = c->config.hooks;

@@ -216,8 +216,19 @@ static int start(struct execution *e, struct err *err)
 	sync_send(e->sync, SYNC_GO, 0, NULL, 0);
 	/* the end of the stream: execve closed it. A process killed before that closes it too,
 	 * and its exit status says so to whoever waits for it. */
-	r = sync_recv(e->sync, &m, NULL, NULL);
-	return r == -EPIPE ? 0 : parent_child_error(&m, r, e->pidfd, err);
+	for (;;) {
+		autofd int fd = -EBADF;
+		size_t n_fds = 1;
+
+		r = sync_recv(e->sync, &m, &fd, &n_fds);
+		if (r == -EPIPE)
+			return 0;
+		if (r < 0 || m.type != SYNC_LISTENER)
+			return parent_child_error(&m, r, e->pidfd, err);
+		r = parent_pass_listener(&e->record, RECORD_RUNNING, e->pid, fd, err);
+		if (r < 0)
+			return r;
+	}
 }
 
 int runtime_exec(const struct runtime_exec *what, pid_t *ret_pid, struct err *err)

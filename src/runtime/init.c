@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <linux/keyctl.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -274,14 +275,24 @@ static int find_program(const struct process_plan *p, char *out, size_t size, st
 static int filter(struct child *c, struct err *err)
 {
 	struct sec_filter f;
-	int r;
+	int listener = -EBADF, r;
 
 	if (!c->filter)
 		return 0;
 	f = (struct sec_filter){ .insns = (struct sock_filter *)c->filter->insns, .n = c->filter->n,
-				 .flags = c->filter->flags };
-	r = sec_filter_apply(&f, NULL);
-	return r < 0 ? err_sys(err, r, "load the seccomp filter") : 0;
+				 .flags = c->filter->flags & ~(unsigned)SECCOMP_FILTER_FLAG_NEW_LISTENER,
+				 .notify = c->filter->flags & SECCOMP_FILTER_FLAG_NEW_LISTENER };
+	r = sec_filter_apply(&f, &listener);
+	if (r < 0)
+		return err_sys(err, r, "load the seccomp filter");
+	if (listener < 0)
+		return 0;
+	/* from here on system calls may wait for the agent, who gets it from the parent */
+	r = sync_send(c->sync, SYNC_LISTENER, 0, &listener, 1);
+	if (r < 0)
+		return err_sys(err, r, "hand the seccomp listener over");
+	close(listener);
+	return 0;
 }
 
 /* An event loop's signalfd mask and a daemon's ignored signals are not the program's. */

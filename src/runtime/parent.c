@@ -7,9 +7,12 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 
@@ -44,10 +47,8 @@ void parent_unshare_filter(struct shared_filter *f)
 
 int parent_fill_filter(struct shared_filter *to, const struct sec_filter *from, struct err *err)
 {
-	if (from->notify)
-		return err_set(err, ERR_UNSUPPORTED, "linux.seccomp: SCMP_ACT_NOTIFY is not supported yet");
 	to->n = from->n;
-	to->flags = from->flags;
+	to->flags = from->flags | (from->notify ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0);
 	memcpy(to->insns, from->insns, from->n * sizeof(*from->insns));
 	return 0;
 }
@@ -68,6 +69,36 @@ void parent_give_streams(pid_t pid, uid_t uid)
 		if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) && st.st_uid != owner && st.st_uid == geteuid())
 			/* one on a read-only file system stays as it is */
 			(void)!fchown(fd, owner, (gid_t)-1);
+}
+
+int parent_pass_listener(const struct record *record, enum record_status status, pid_t pid, int fd,
+			 struct err *err)
+{
+	static char *names[] = { (char *)"seccompFd" };
+	CLEANUP(buf_done) struct buf text = BUF_INIT(1 << 20);
+	struct oci_process_state s = { .oci_version = record->oci_version, .fds = names, .n_fds = 1, .pid = pid,
+				       .metadata = record->listener_metadata };
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	const char *path = record->listener_path;
+	autofd int sock = -EBADF;
+	int r;
+
+	if (fd < 0 || !path)
+		return err_set(err, ERR_INTERNAL, "seccomp: a listener that nobody asked for");
+	record_oci_state(record, status, &s.state);
+	if (!s.state.pid)
+		s.state.pid = pid;
+	r = json_write(&oci_process_state_type, &s, 0, &text, err);
+	if (r < 0)
+		return r;
+	if (strlen(path) >= sizeof(a.sun_path))
+		return err_sys(err, ENAMETOOLONG, "linux.seccomp.listenerPath %s", path);
+	memcpy(a.sun_path, path, strlen(path));
+	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (sock < 0 || connect(sock, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return err_sys(err, errno, "linux.seccomp.listenerPath %s", path);
+	r = sys_send_fds(sock, text.data, text.len, &fd, 1);
+	return r < 0 ? err_sys(err, r, "linux.seccomp.listenerPath %s: send the listener", path) : 0;
 }
 
 int parent_set_oom_score(pid_t pid, const int32_t *value, struct err *err)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/child.h"
+#include "runtime/record.h"
 
 /* The host's /proc, verified: O_PATH. */
 int parent_open_proc(int *ret, struct err *err);
@@ -9,6 +10,10 @@ int parent_open_proc(int *ret, struct err *err);
 struct shared_filter *parent_share_filter(void);
 void parent_unshare_filter(struct shared_filter *f);
 int parent_fill_filter(struct shared_filter *to, const struct sec_filter *from, struct err *err);
+
+/* Hands a filter's listener, which came from process pid, to the agent that the record names. */
+int parent_pass_listener(const struct record *record, enum record_status status, pid_t pid, int fd,
+			 struct err *err);
 
 /* oom_score_adj of a child, clamped with a warning where the kernel does not let us lower it. */
 int parent_set_oom_score(pid_t pid, const int32_t *value, struct err *err);

@@ -279,11 +279,7 @@ static int make(const struct runtime_create *what, struct runtime_plan *plan, st
 		r = plan_cgroup(plan, what, err);
 	if (r == 0)
 		r = plan_mounts(plan, what, err);
-	if (r == 0 && c->linux_->seccomp) {
-		plan->has_seccomp = true;
-		r = plan_seccomp(c->linux_->seccomp, plan->arena, &plan->seccomp, err);
-	}
-	return r;
+	return r < 0 ? r : plan_seccomp(plan, err);
 }
 
 int plan_make(const struct runtime_create *what, const struct oci_config *config, struct arena *a,

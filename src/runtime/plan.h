@@ -82,6 +82,7 @@ struct runtime_plan {
 	struct process_plan process;
 	bool has_seccomp;
 	struct sec_seccomp seccomp;
+	const char *listener_path, *listener_metadata; /* NULL: no rule asks an agent */
 };
 
 /* Pure but for asking what this host is. Errors name the JSON path. */
@@ -101,7 +102,7 @@ int plan_weight_curve(const struct json_kv *annotations, size_t n, struct cgroup
 		      struct err *err);
 /* Cgroup, limits and, where systemd makes it, the unit: plan-cgroup.c. */
 int plan_cgroup(struct runtime_plan *plan, const struct runtime_create *what, struct err *err);
-int plan_seccomp(const struct oci_seccomp *s, struct arena *a, struct sec_seccomp *ret, struct err *err);
+int plan_seccomp(struct runtime_plan *plan, struct err *err);
 
 /* Where the container's root is on the host. */
 const char *plan_rootfs(const struct runtime_create *what, const struct oci_config *config, struct arena *a);

@@ -28,6 +28,8 @@ static const struct json_field record_fields[] = {
 	JSON_FIELD(U32, struct record, joined, "joined", 0),
 	JSON_FIELD(BOOL, struct record, chrooted, "chrooted", 0),
 	JSON_FIELD(BOOL, struct record, has_seccomp, "hasSeccomp", 0),
+	JSON_FIELD(STR, struct record, listener_path, "listenerPath", 0),
+	JSON_FIELD(STR, struct record, listener_metadata, "listenerMetadata", 0),
 	JSON_FIELD_LIST(STR_MAP, struct record, annotations, "annotations", 0),
 	JSON_FIELD_OBJ(OPT_OBJ, struct record, hooks, "hooks", 0, &oci_hooks_type),
 	JSON_FIELD_OBJ(OPT_OBJ, struct record, process, "process", 0, &oci_process_type),

@@ -32,6 +32,7 @@ struct record {
 	uint32_t joined;       /* those of them that were there before it */
 	bool chrooted;         /* no mount namespace of its own: exec has to chroot as well */
 	bool has_seccomp;
+	char *listener_path, *listener_metadata; /* of a filter that asks an agent */
 	struct json_kv *annotations;
 	size_t n_annotations;
 	struct oci_hooks *hooks;

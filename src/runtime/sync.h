@@ -20,6 +20,7 @@ enum sync_type {
 	SYNC_MAPS,     /* parent → child: id maps are written */
 	SYNC_HOOKS,    /* child → parent: mounts are made, run the hooks */
 	SYNC_GO,       /* parent → child: limits, hooks and the filter are done, go on */
+	SYNC_LISTENER, /* child → parent: the filter is loaded; the descriptor that listens to it */
 	SYNC_CREATED,  /* child → parent: everything stands, argv[0] was found */
 	SYNC_RECORDED, /* parent → child: you are on your own now */
 };

@@ -107,7 +107,7 @@ static const char *capability_name(size_t i)
 
 static const char *action_name(size_t i)
 {
-	return i < SEC_ACT_NOTIFY ? sec_action_name((enum sec_action)i) : NULL;
+	return i < SEC_ACTIONS ? sec_action_name((enum sec_action)i) : NULL;
 }
 
 static const char *operator_name(size_t i)
