@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 
 int pod_container_shim(struct pod_container *c, struct arena *a, char **ret, struct err *err)
 {
@@ -248,6 +249,7 @@ static int exec_op(struct pod_op *op, struct err *err)
 		return r;
 	exec.id = c->id;
 	exec.timeout = op->timeout;
+	exec.cancel_fd = op->cancel_fd;
 	return shim_exec_sync(address, &exec, c->dir, &op->out, &op->err_out, &op->exit_code, err);
 }
 
@@ -350,8 +352,9 @@ struct pod_wait *pod_container_exec(struct pod_manager *m, const char *id, char 
 		op->cmd[op->n_cmd++] = arena_strdup(&op->arena, cmd[i]);
 	if (timeout_s > 0)
 		op->timeout = timeout_s > INT64_MAX / NSEC_PER_SEC ? INT64_MAX : timeout_s * NSEC_PER_SEC;
-	op->out = (struct buf)BUF_INIT(OUTPUT_MAX / 2);
-	op->err_out = (struct buf)BUF_INIT(OUTPUT_MAX / 2);
+	op->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); /* none: then it only ends by itself */
+	op->out = (struct buf)BUF_INIT(OUTPUT_MAX);
+	op->err_out = (struct buf)BUF_INIT(OUTPUT_MAX);
 	return pod_op_submit(op, done, user);
 }
 

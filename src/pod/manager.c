@@ -132,6 +132,12 @@ void pod_manager_free(struct pod_manager *m)
 	pod_lock(m);
 	m->closing = true;
 	pod_changed(m);
+	pod_unlock(m);
+	/* nobody waits for execs any more */
+	list_for_each(op, &m->ops, struct pod_op, link)
+		if (op->cancel_fd >= 0)
+			pod_op_cancel(op);
+	pod_lock(m);
 	while (m->n_working && pthread_cond_timedwait(&m->changed, &m->lock, &until) == 0)
 		;
 	left = m->n_working;

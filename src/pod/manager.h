@@ -197,6 +197,7 @@ struct pod_op {
 	int64_t grace, timeout;
 	char **cmd;
 	size_t n_cmd;
+	int cancel_fd; /* exec: readable once it is cancelled, an eventfd; else negative */
 	struct shim_exit exit; /* exits.c */
 
 	/* result */
@@ -217,6 +218,8 @@ struct pod_wait *pod_op_join(struct pod_op *op, pod_done_fn done, void *user);
 /* Starts the worker. */
 struct pod_wait *pod_op_submit(struct pod_op *op, pod_done_fn done, void *user);
 
+/* Asks it to end: at its next stage, an exec at once. Loop thread. */
+void pod_op_cancel(struct pod_op *op);
 /* A `run` that gives the error that is in op->err already. */
 int pod_op_fail(struct pod_op *op, struct err *err);
 

@@ -10,6 +10,7 @@
 #include "pod/manager.h"
 
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 struct pod_wait {
@@ -33,6 +34,7 @@ struct pod_op *pod_op_new(struct pod_manager *m, const char *key, const char *ti
 	op->stage = "waiting for a thread";
 	op->since = time_now_mono();
 	op->grace_end = INT64_MAX;
+	op->cancel_fd = -EBADF;
 	return op;
 }
 
@@ -43,6 +45,7 @@ static void op_free(struct pod_op *op)
 	arena_done(&op->arena);
 	buf_done(&op->out);
 	buf_done(&op->err_out);
+	fd_drop(&op->cancel_fd);
 	free(op->key);
 	free(op->title);
 	free(op);
@@ -70,6 +73,16 @@ struct pod_wait *pod_op_join(struct pod_op *op, pod_done_fn done, void *user)
 	return w;
 }
 
+void pod_op_cancel(struct pod_op *op)
+{
+	pod_lock(op->m);
+	op->cancelled = true;
+	pod_changed(op->m);
+	pod_unlock(op->m);
+	if (op->cancel_fd >= 0)
+		eventfd_write(op->cancel_fd, 1);
+}
+
 void pod_wait_cancel(struct pod_wait *w)
 {
 	if (!w)
@@ -77,10 +90,7 @@ void pod_wait_cancel(struct pod_wait *w)
 	list_remove(&w->link);
 	if (!w->op->key && list_empty(&w->op->waits)) {
 		/* an exec: nobody else can be interested in it */
-		pod_lock(w->op->m);
-		w->op->cancelled = true;
-		pod_changed(w->op->m);
-		pod_unlock(w->op->m);
+		pod_op_cancel(w->op);
 	}
 	free(w);
 }

@@ -25,13 +25,15 @@ struct output {
 	int fd;
 	struct event_fd *source;
 	struct buf *into;
-	size_t room; /* what may still be kept */
+	size_t *room; /* what may still be kept, of both together */
 };
 
 struct sync {
 	struct event_loop *loop;
 	struct ttrpc_client *client;
 	struct output outputs[2];
+	size_t room;
+	struct event_fd *cancel;
 	struct buf answer;
 	bool done;
 	struct err *err;
@@ -52,11 +54,11 @@ static bool take(struct output *o)
 		event_fd_free(take_ptr(&o->source));
 	if (n <= 0)
 		return false;
-	keep = (size_t)n < o->room ? (size_t)n : o->room;
+	keep = (size_t)n < *o->room ? (size_t)n : *o->room;
 	/* the caller's own bound may be smaller: what does not fit is dropped as well */
 	if (keep && buf_append(o->into, chunk, keep) < 0)
-		o->room = keep = 0;
-	o->room -= keep;
+		*o->room = keep = 0;
+	*o->room -= keep;
 	return true;
 }
 
@@ -91,8 +93,16 @@ static void on_end(void *user)
 		finish(x, err_set(x->err, ERR_UNAVAILABLE, "the connection ended"));
 }
 
-static int open_output(struct sync *x, struct output *o, char *path, struct buf *into, size_t max,
-		       struct err *err)
+static void on_cancel(uint32_t events, void *user)
+{
+	struct sync *x = user;
+
+	event_fd_free(take_ptr(&x->cancel));
+	if (!x->done)
+		finish(x, err_set(x->err, ERR_CANCELLED, "nobody waits for it any more; it was killed"));
+}
+
+static int open_output(struct sync *x, struct output *o, char *path, struct buf *into, struct err *err)
 {
 	int r;
 
@@ -100,7 +110,7 @@ static int open_output(struct sync *x, struct output *o, char *path, struct buf 
 		return err_sys(err, errno, "make %s", path);
 	o->path = path;
 	o->into = into;
-	o->room = max;
+	o->room = &x->room;
 	o->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
 	if (o->fd < 0)
 		return err_sys(err, errno, "open %s", path);
@@ -116,6 +126,7 @@ static void sync_done(struct sync *x)
 		if (x->outputs[i].path)
 			unlink(x->outputs[i].path);
 	}
+	event_fd_free(x->cancel);
 	ttrpc_client_free(x->client);
 	event_loop_free(x->loop);
 	buf_done(&x->answer);
@@ -180,6 +191,7 @@ int shim_exec_sync(const char *address, const struct shim_exec_sync *what, const
 	CLEANUP(sync_done) struct sync x = {
 		.outputs = { { .fd = -EBADF }, { .fd = -EBADF } },
 		.answer = BUF_INIT(TTRPC_DATA_MAX),
+		.room = what->output_max,
 		.err = err,
 	};
 	char exec_id[ID_LEN + 1];
@@ -188,13 +200,13 @@ int shim_exec_sync(const char *address, const struct shim_exec_sync *what, const
 	id_random(exec_id);
 	exec_id[EXEC_ID_LEN] = '\0';
 	r = event_loop_new(&x.loop);
+	if (r == 0 && what->cancel_fd >= 0)
+		r = event_fd_new(x.loop, what->cancel_fd, EPOLLIN, on_cancel, &x, &x.cancel);
 	if (r < 0)
 		return err_sys(err, r, "exec: epoll");
-	r = open_output(&x, &x.outputs[0], arena_printf(&a, "%s/%s.out", fifo_dir, exec_id), out, what->output_max,
-			err);
+	r = open_output(&x, &x.outputs[0], arena_printf(&a, "%s/%s.out", fifo_dir, exec_id), out, err);
 	if (r == 0)
-		r = open_output(&x, &x.outputs[1], arena_printf(&a, "%s/%s.err", fifo_dir, exec_id), err_out,
-				what->output_max, err);
+		r = open_output(&x, &x.outputs[1], arena_printf(&a, "%s/%s.err", fifo_dir, exec_id), err_out, err);
 	if (r == 0)
 		r = run(&x, address, what, exec_id, ret_code, err);
 	return r;

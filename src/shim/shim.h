@@ -146,11 +146,12 @@ struct shim_exec_sync {
 	const char *id;
 	const struct oci_process *process;
 	int64_t timeout;        /* ns; 0: none. When it passes the whole tree of the exec is killed */
-	size_t output_max;      /* a stream's bound; what is beyond is read and dropped */
+	size_t output_max;      /* of both streams together; what is beyond is read and dropped */
+	int cancel_fd;          /* readable: nobody waits any more (an eventfd); negative: none */
 };
 
 /* Output is appended to out and err_out up to output_max. A timeout is TIMEOUT, with the
- * output so far. fifo_dir: a directory of the caller (the bundle) for two FIFOs of a moment.
+ * output so far. Once cancel_fd is readable it returns CANCELLED, and the shim kills the tree. fifo_dir: a directory of the caller (the bundle) for two FIFOs of a moment.
  * Returns as soon as the process has exited, though a child of it may hold its output. */
 int shim_exec_sync(const char *address, const struct shim_exec_sync *what, const char *fifo_dir,
 		   struct buf *out, struct buf *err_out, int *ret_code, struct err *err);

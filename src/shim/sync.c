@@ -3,8 +3,8 @@
  *
  * ExecSync is Exec, Start, Wait and Delete in one call: a probe costs one round trip, and one
  * that is over time takes its children with it. It ends in one of three ways: start failed;
- * the process exited; it was killed for its time, and then exited. Each goes through
- * finish(), once. A client that goes away changes nothing: the probe runs to its end.
+ * the process exited; it was killed, for its time or because its client went away, and then
+ * exited. Nobody reads what a probe without a client says, so it is not left to run.
  */
 #include "shim/service.h"
 
@@ -51,6 +51,13 @@ static void on_time(void *user)
 	struct sync *x = user;
 
 	x->timed_out = true;
+	task_exec_kill(x->proc);
+}
+
+static void on_left(void *user)
+{
+	struct sync *x = user;
+
 	task_exec_kill(x->proc);
 }
 
@@ -103,6 +110,7 @@ static void on_exec_sync(struct ttrpc_call *call, const void *request, void *use
 	x->proc = p;
 	x->id = mem_strdup(req->id);
 	x->exec_id = mem_strdup(req->exec_id);
+	ttrpc_call_on_cancel(call, on_left, x);
 	/* from the request's coming, so that a slow start counts */
 	event_timer_new(x->shim->loop, req->timeout > 0 ? time_now_mono() + req->timeout : INT64_MAX, on_time, x,
 			&x->timer);

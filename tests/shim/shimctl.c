@@ -172,8 +172,8 @@ static int exec(char **a, int n, struct err *err)
 static int exec_sync(char **a, int n, struct err *err)
 {
 	struct oci_process process = process_of(a + 4, n - 4);
-	struct shim_exec_sync what = { .id = a[1], .process = &process, .timeout = atoll(a[2]) * NSEC_PER_MSEC,
-				       .output_max = 16 << 20 };
+	struct shim_exec_sync what = { .id = a[1], .process = &process, .cancel_fd = -EBADF,
+				       .timeout = atoll(a[2]) * NSEC_PER_MSEC, .output_max = 16 << 20 };
 	CLEANUP(buf_done) struct buf out = BUF_INIT(16 << 20), err_out = BUF_INIT(16 << 20);
 	int code = 0, r = shim_exec_sync(a[0], &what, a[3], &out, &err_out, &code, err);
 
