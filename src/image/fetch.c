@@ -4,6 +4,8 @@
  */
 #include "image/fetch.h"
 
+#include "image/resume.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -78,24 +80,42 @@ static int pipeline(const struct fetch *f, struct fetched *l, struct source *fro
 	return r;
 }
 
-static int fetch_fresh(const struct fetch *f, struct fetched *l, struct err *err)
+/* One try. `fresh`: not from what an earlier one has left. 1: another may do better. */
+static int try_once(const struct fetch *f, struct fetched *l, bool fresh, struct err *err)
 {
 	autofd int dirfd = -EBADF, copy = -EBADF;
-	struct source *from = NULL;
+	struct resume from;
+	bool again;
 	int r;
 
 	r = store_layer_stage(l->lease, &l->layer.id, &dirfd, err);
 	if (r == 0 && store_keeps_blobs(f->table->store))
 		r = store_blob_stage(f->table->store, &copy, err);
-	if (r == 0)
-		r = f->content->blob_open(f->content, f->descriptor->digest, &from, err);
 	if (r < 0)
 		return r;
-	r = pipeline(f, l, from, copy, dirfd, err);
-	f->content->blob_close(f->content, from);
+	r = resume_open(&from, f->table->store, f->content, f->descriptor, fresh, err);
+	if (r == 0)
+		r = pipeline(f, l, &from.source, copy, dirfd, err);
 	if (r == 0 && copy >= 0) {
 		r = store_blob_commit(l->lease, f->descriptor->digest, copy, err);
 		l->has_blob = r == 0;
+	}
+	again = r < 0 && err && err->kind == ERR_CORRUPT && !fresh && resume_distrust(&from);
+	/* what broke off or was stopped goes on here; what is wrong, and a full disk, wants it gone */
+	resume_close(&from, r < 0 && err && (err->kind == ERR_UNAVAILABLE || err->kind == ERR_CANCELLED ||
+					     err->kind == ERR_DENIED));
+	return again ? 1 : r;
+}
+
+static int fetch_fresh(const struct fetch *f, struct fetched *l, struct err *err)
+{
+	int r = try_once(f, l, false, err);
+
+	if (r == 1) {
+		err_clear(err);
+		unpack_result_done(&l->unpacked);
+		l->unpacked = (struct unpack_result)UNPACK_RESULT_INIT;
+		r = try_once(f, l, true, err);
 	}
 	if (r < 0)
 		return r;

@@ -60,16 +60,22 @@ static ssize_t read_blob(struct source *s, void *buf, size_t len, struct err *er
 	return source_read(&((struct layout_source *)s)->fd.source, buf, len, err);
 }
 
-static int open_blob(struct content *c, const char *digest, struct source **ret, struct err *err)
+static int open_blob(struct content *c, const struct oci_descriptor *d, uint64_t offset, struct source **ret,
+		     struct err *err)
 {
 	struct layout_source *s;
 	char path[96];
-	int fd = -EBADF, r = blob_path(digest, path, err);
+	int fd = -EBADF, r = blob_path(d->digest, path, err);
 
 	if (r == 0)
 		r = open_file(((struct layout *)c)->dirfd, path, &fd, err);
 	if (r < 0)
 		return r;
+	if (lseek(fd, (off_t)offset, SEEK_SET) < 0) {
+		r = err_sys(err, errno, "%s", path);
+		close(fd);
+		return r;
+	}
 	s = mem_new(1, sizeof(*s));
 	s->source.read = read_blob;
 	source_fd_init(&s->fd, fd, "layout");
@@ -147,7 +153,8 @@ static int import_dir(struct image_table *t, int dirfd, const char *which, const
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	atomic_bool stop = false;
-	struct layout layout = { { get_manifest, open_blob, close_blob }, dirfd, &stop };
+	struct layout layout = { { .manifest = get_manifest, .blob_open = open_blob, .blob_close = close_blob },
+				 dirfd, &stop };
 	char tag[REFERENCE_TEXT_MAX], digest[REFERENCE_TEXT_MAX];
 	const struct oci_descriptor *d = NULL;
 	const char *refs[2];

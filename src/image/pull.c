@@ -95,11 +95,13 @@ static ssize_t read_blob(struct source *s, void *buf, size_t len, struct err *er
 	return registry_blob_read(((struct registry_source *)s)->blob, buf, len, err);
 }
 
-static int open_blob(struct content *c, const char *digest, struct source **ret, struct err *err)
+static int open_blob(struct content *c, const struct oci_descriptor *d, uint64_t offset, struct source **ret,
+		     struct err *err)
 {
 	struct registry_blob *blob;
 	struct registry_source *s;
-	int r = registry_blob_open(((struct registry_content *)c)->session, digest, &blob, err);
+	int r = registry_blob_open(((struct registry_content *)c)->session, d->digest, (uint64_t)d->size,
+				   offset, &blob, err);
 
 	if (r < 0)
 		return r;
@@ -114,6 +116,11 @@ static void close_blob(struct content *c, struct source *s)
 {
 	registry_blob_close(((struct registry_source *)s)->blob);
 	free(s);
+}
+
+static bool distrust_blob(struct content *c, struct source *s)
+{
+	return registry_blob_distrust(((struct registry_source *)s)->blob);
 }
 
 /* ---- the operation's thread ---- */
@@ -157,7 +164,7 @@ static int open_session(struct image_table *t, const struct reference *ref, cons
 
 static int run(struct pull *p, struct err *err)
 {
-	struct registry_content c = { { get_manifest, open_blob, close_blob }, NULL };
+	struct registry_content c = { { get_manifest, open_blob, close_blob, distrust_blob, true }, NULL };
 	const char *digest = *p->ref.digest ? p->ref.digest : NULL;
 	struct resolved res;
 	int r;
@@ -225,7 +232,8 @@ static char *key_of(const struct reference *ref, const struct image_auth *auth)
 
 #define PART(x) (auth && auth->x ? auth->x : "")
 	return mem_printf("%s\n%s\n%s\n%s\n%s\n%s\n%s", reference_format(ref, canonical), PART(username),
-			  PART(password), PART(auth), PART(identity_token), PART(registry_token), PART(server_address));
+			  PART(password), PART(auth), PART(identity_token), PART(registry_token),
+			  PART(server_address));
 #undef PART
 }
 

@@ -44,7 +44,7 @@ static int fetch_config(struct resolved *res, struct image_table *t, struct cont
 	res->config_text = (struct buf)BUF_INIT(OCI_IMAGE_CONFIG_MAX);
 	if (from_store(t, d->digest, &res->config_text))
 		return 0;
-	r = c->blob_open(c, d->digest, &s, err);
+	r = c->blob_open(c, d, 0, &s, err);
 	if (r < 0)
 		return r;
 	while ((n = source_read(s, chunk, 16384, err)) > 0)

@@ -8,6 +8,8 @@
 #include <stdio.h>
 
 enum { PREFIX_MIN = 3, PARALLEL = 3 };
+/* how long what a pull has left waits for the next one */
+#define PARTIAL_AGE (7 * 24 * 3600 * NSEC_PER_SEC)
 
 static const struct image_limits default_limits = {
 	.layer_bytes = UINT64_C(64) << 30,
@@ -89,6 +91,7 @@ int image_table_new(struct store *store, const struct image_settings *settings, 
 		t->pinned[t->n_pinned++] = mem_strdup(reference_format(&ref, canonical));
 	}
 	rs = registry_settings_of(settings);
+	store_partial_sweep(store, PARTIAL_AGE);
 	r = registry_new(&rs, &t->registry, err);
 	if (r == 0)
 		r = image_table_reload(t, note, err);

@@ -147,6 +147,38 @@ bool url_same_origin(const char *a, const char *b)
 	return n && n == origin_length(b) && strncasecmp(a, b, n) == 0;
 }
 
+/* ---- ranges ---- */
+
+static int number(const char **s, char until, uint64_t *ret)
+{
+	char digits[21];
+	size_t n = strspn(*s, "0123456789");
+
+	if (!n || n >= sizeof(digits) || (*s)[n] != until)
+		return -EINVAL;
+	memcpy(digits, *s, n);
+	digits[n] = '\0';
+	*s += n + (until != '\0');
+	return str_to_u64(digits, 10, ret);
+}
+
+int content_range_parse(const char *value, uint64_t *ret_from, uint64_t *ret_to, uint64_t *ret_total)
+{
+	uint64_t from, to, total = 0;
+
+	if (strncasecmp(value, "bytes ", 6) != 0)
+		return -EINVAL;
+	value = skip_space(value + 6);
+	if (number(&value, '-', &from) < 0 || number(&value, '/', &to) < 0 || to < from || to == UINT64_MAX)
+		return -EINVAL;
+	if (!str_eq(value, "*") && (number(&value, '\0', &total) < 0 || total <= to))
+		return -EINVAL;
+	*ret_from = from;
+	*ret_to = to;
+	*ret_total = total;
+	return 0;
+}
+
 /* ---- base64, RFC 4648 ---- */
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

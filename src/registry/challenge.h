@@ -28,6 +28,9 @@ bool host_in_list(const char *host, const char *const *list, size_t n);
 /* Scheme, host and port of two URLs are the same. */
 bool url_same_origin(const char *a, const char *b);
 
+/* "bytes 0-99/200", total 0 for "*": RFC 9110, 14.4. -EINVAL for anything else. */
+int content_range_parse(const char *value, uint64_t *ret_from, uint64_t *ret_to, uint64_t *ret_total);
+
 /* Standard base64 with padding. */
 void base64_encode(const void *data, size_t len, struct buf *out);
 /* -EINVAL for what is no base64; padding may be missing. */

@@ -16,11 +16,13 @@
 /* curl.h makes macros of some names to check their arguments; a table wants the names */
 #undef curl_easy_setopt
 #undef curl_easy_getinfo
+#undef curl_share_setopt
 
 #define CURL_CALLS(X)                                                                            \
 	X(global_init) X(easy_init) X(easy_cleanup) X(easy_setopt) X(easy_getinfo) X(easy_strerror) \
 	X(easy_pause) X(multi_init) X(multi_cleanup) X(multi_add_handle) X(multi_remove_handle)   \
-	X(multi_perform) X(multi_poll) X(multi_info_read) X(slist_append) X(slist_free_all)
+	X(multi_perform) X(multi_poll) X(multi_info_read) X(slist_append) X(slist_free_all)        \
+	X(share_init) X(share_setopt) X(share_cleanup)
 
 struct curl_calls {
 #define CURL_CALL(name) __typeof__(curl_##name) *name;

@@ -9,7 +9,6 @@
 #include "registry/curl.h"
 
 #include <stdio.h>
-#include <time.h>
 
 enum { REDIRECTS_MAX = 5, TRIES_MAX = 4, WAIT_MAX_S = 10 };
 
@@ -35,6 +34,7 @@ void endpoint_request_init(const struct endpoint *e, const char *url, struct tra
 	host_of(url, host, sizeof(host));
 	own = str_eq(host, h->name);
 	*req = (struct transfer_request){
+		.pool = &e->session->reg->pool,
 		.url = url,
 		.verify = !(own && h->skip_verify) && !policy_insecure(e->session->policy, host),
 		.direct = host_is_loopback(host),
@@ -95,18 +95,6 @@ void endpoint_server_words(struct transfer *t, char *out, size_t size)
 			*c = ' ';
 }
 
-static int nap(const atomic_bool *cancel, int64_t ns, struct err *err)
-{
-	int64_t until = time_now_mono() + ns;
-
-	while (time_now_mono() < until) {
-		if (cancel && atomic_load(cancel))
-			return err_set(err, ERR_CANCELLED, "cancelled");
-		nanosleep(&(struct timespec){ 0, 200 * 1000 * 1000 }, NULL);
-	}
-	return 0;
-}
-
 /* The other scheme is worth trying: nothing listens, or what listens speaks the other one. */
 static bool other_scheme_may_do(enum scheme scheme, int code, long status)
 {
@@ -131,6 +119,7 @@ static int refused(struct transfer *t, const struct transfer_answer *answer, str
 	} rows[] = {
 		{ 401, ERR_DENIED, "unauthorized" },	 { 403, ERR_DENIED, "forbidden" },
 		{ 404, ERR_NOT_FOUND, "not found" },	 { 410, ERR_NOT_FOUND, "gone" },
+		{ 416, ERR_CORRUPT, "has less of it than its size says" },
 		{ 429, ERR_UNAVAILABLE, "too many requests" },
 	};
 	const char *text = "unexpected answer";
@@ -159,6 +148,7 @@ static int follow(struct endpoint *e, const char *first, const struct endpoint_r
 
 		endpoint_request_init(e, url, &req);
 		req.accept = request->accept;
+		req.range = request->range;
 		/* credentials are for the registry alone, wherever it sends us */
 		req.authorization = url_same_origin(url, first) ? authorization : NULL;
 		r = transfer_start(&req, ret, ret_answer, ret_code, err);
@@ -238,7 +228,7 @@ static int again(struct endpoint *e, const struct transfer_answer *answer, const
 	wait = (NSEC_PER_SEC / 2) << (*waits)++;
 	if (answer->retry_after >= 0)
 		wait = NSEC_PER_SEC * (answer->retry_after < WAIT_MAX_S ? answer->retry_after : WAIT_MAX_S);
-	r = nap(e->session->cancel, wait, err);
+	r = session_nap(e->session->cancel, wait, err);
 	return r < 0 ? r : 1;
 }
 
@@ -285,7 +275,7 @@ int endpoint_get(struct endpoint *e, const struct endpoint_request *request, str
 		}
 		if (r < 0)
 			return r;
-		if (answer->status == 200) {
+		if (answer->status == 200 || (answer->status == 206 && request->range)) {
 			*ret = t;
 			*ret_answer = answer;
 			return 0;

@@ -7,6 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CLEANUP(buf_done) struct buf out = BUF_INIT(1 << 20);
 	autofree char *text = mem_strndup((const char *)data, size);
 	const char *list[] = { "example.org", "127.0.0.1:5000" };
+	uint64_t from, to, total;
 	struct challenge found[CHALLENGES_MAX];
 	size_t n = challenge_parse(text, &a, found, 0);
 
@@ -17,5 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	host_in_list(text, list, ARRAY_LEN(list));
 	url_same_origin(text, "https://example.org/");
 	base64_decode(text, &out);
+	if (content_range_parse(text, &from, &to, &total) == 0)
+		assert(from <= to && (!total || to < total));
 	return 0;
 }

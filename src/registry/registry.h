@@ -102,11 +102,22 @@ enum { REGISTRY_TYPE_MAX = 128 };
 int registry_manifest_get(struct registry_session *s, const char *reference, struct buf *out,
 			  char type[REGISTRY_TYPE_MAX], struct err *err);
 
-/* Returns when the server has answered 200. The blob must be closed before the session. */
-int registry_blob_open(struct registry_session *s, const char *digest, struct registry_blob **ret,
-		       struct err *err);
-/* Bytes, 0 at the end, negative. A body shorter than its Content-Length is UNAVAILABLE. */
+/*
+ * The bytes of a blob from `offset` on, in their order. size: what its descriptor says. Returns
+ * when a host has answered. The blob must be closed before the session.
+ *
+ * A transfer that breaks off or stalls is gone on with where it ended, at the next host if
+ * there is one; it fails when nothing new comes in BLOB_TRIES tries. A large blob is read in
+ * pieces over several connections, where the host knows ranges; threads of its own fetch them
+ * ahead, and 32 MiB for all blobs of a session bound what lies in memory.
+ */
+int registry_blob_open(struct registry_session *s, const char *digest, uint64_t size, uint64_t offset,
+		       struct registry_blob **ret, struct err *err);
+/* Bytes, 0 at the end, which may be too early or too late: a host can have another blob. Negative. */
 ssize_t registry_blob_read(struct registry_blob *b, void *buf, size_t len, struct err *err);
+/* What it gave had another digest: the hosts that it came from are asked last from now on. True when
+ * there are others. */
+bool registry_blob_distrust(struct registry_blob *b);
 void registry_blob_close(struct registry_blob *b);
 
 /* ---- explanation ---- */

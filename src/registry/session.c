@@ -5,13 +5,16 @@
  */
 #include "registry/session.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <time.h>
 
 int registry_new(const struct registry_settings *settings, struct registry **ret, struct err *err)
 {
 	struct registry *reg = mem_new(1, sizeof(*reg));
 
 	pthread_mutex_init(&reg->mutex, NULL);
+	pool_init(&reg->pool);
 	reg->policy = policy_new(settings);
 	*ret = reg;
 	return 0;
@@ -33,6 +36,7 @@ void registry_free(struct registry *reg)
 	if (!reg)
 		return;
 	policy_unref(reg->policy);
+	pool_done(&reg->pool);
 	pthread_mutex_destroy(&reg->mutex);
 	free(reg);
 }
@@ -109,6 +113,7 @@ int registry_session_new(struct registry *reg, const char *host, const char *rep
 	int r;
 
 	s->reg = reg;
+	pool_session(&reg->pool, 1);
 	pthread_mutex_lock(&reg->mutex);
 	s->policy = policy_ref(reg->policy);
 	pthread_mutex_unlock(&reg->mutex);
@@ -134,6 +139,7 @@ void registry_session_free(struct registry_session *s)
 	for (size_t i = 0; i < s->n_endpoints; i++)
 		free(s->endpoints[i].authorization);
 	policy_unref(s->policy);
+	pool_session(&s->reg->pool, -1);
 	pthread_mutex_destroy(&s->mutex);
 	a = s->arena;
 	free(s);
@@ -145,9 +151,11 @@ void registry_session_free(struct registry_session *s)
 enum { TRIED_MAX = HOSTS_MAX };
 
 /* The next one to ask that was not tried: those that are up first, each in its order. */
-static struct endpoint *next_endpoint(struct registry_session *s, bool resolve, bool tried[TRIED_MAX])
+static struct endpoint *next_endpoint(struct registry_session *s, bool resolve, const struct endpoint *last,
+				      bool tried[TRIED_MAX])
 {
 	struct endpoint *found = NULL;
+	int best = INT_MAX;
 
 	pthread_mutex_lock(&s->mutex);
 	for (size_t i = 0; i < s->n_endpoints; i++) {
@@ -155,8 +163,10 @@ static struct endpoint *next_endpoint(struct registry_session *s, bool resolve, 
 
 		if (tried[i] || !(resolve ? e->host->resolve : e->host->pull || e->host->resolve))
 			continue;
-		if (!found || (found->down && !e->down))
+		if (e->down + 2 * (e == last) < best) {
+			best = e->down + 2 * (e == last);
 			found = e;
+		}
 	}
 	pthread_mutex_unlock(&s->mutex);
 	if (found)
@@ -164,11 +174,28 @@ static struct endpoint *next_endpoint(struct registry_session *s, bool resolve, 
 	return found;
 }
 
-static void set_down(struct endpoint *e, bool down)
+void session_set_down(struct endpoint *e)
 {
 	pthread_mutex_lock(&e->session->mutex);
-	e->down = down;
+	e->down = true;
 	pthread_mutex_unlock(&e->session->mutex);
+}
+
+int session_nap(const atomic_bool *cancel, int64_t ns, struct err *err)
+{
+	int64_t until = time_now_mono() + ns;
+
+	for (;;) {
+		int64_t left = until - time_now_mono();
+
+		if (cancel && atomic_load(cancel))
+			return err_set(err, ERR_CANCELLED, "cancelled");
+		if (left <= 0)
+			return 0;
+		if (left > 200 * NSEC_PER_MSEC)
+			left = 200 * NSEC_PER_MSEC;
+		nanosleep(&(struct timespec){ 0, left }, NULL);
+	}
 }
 
 /* What one host said, in the list of what all said. */
@@ -180,10 +207,10 @@ static void add_failure(struct buf *all, struct endpoint *e, const struct err *e
 	buf_printf(all, "%s%s: %s", all->len ? "; " : "", address, err->text);
 }
 
-/* From the first host that can: *ret_endpoint is the one that did. `what`: for errors. */
-static int request(struct registry_session *s, const struct endpoint_request *req, bool resolve,
-		   const char *what, struct endpoint **ret_endpoint, struct transfer **ret,
-		   const struct transfer_answer **ret_answer, struct err *err)
+int session_ask(struct registry_session *s, const struct endpoint_request *req, bool resolve,
+		const char *what,
+		const struct endpoint *last, struct endpoint **ret_endpoint, struct transfer **ret,
+		const struct transfer_answer **ret_answer, struct err *err)
 {
 	CLEANUP(buf_done) struct buf all = BUF_INIT(HOSTS_MAX * ERR_TEXT_MAX);
 	bool tried[TRIED_MAX] = { false };
@@ -191,7 +218,7 @@ static int request(struct registry_session *s, const struct endpoint_request *re
 	size_t n = 0;
 	int r = -EINVAL;
 
-	while ((e = next_endpoint(s, resolve, tried))) {
+	while ((e = next_endpoint(s, resolve, last, tried))) {
 		struct err one = ERR_INIT;
 
 		r = endpoint_get(e, req, ret, ret_answer, &one);
@@ -205,7 +232,7 @@ static int request(struct registry_session *s, const struct endpoint_request *re
 			return r;
 		}
 		if (one.kind == ERR_UNAVAILABLE)
-			set_down(e, true);
+			session_set_down(e);
 		add_failure(&all, e, &one);
 		/* the last word is that of the registry itself, or of the last mirror */
 		if (err)
@@ -244,56 +271,20 @@ int registry_manifest_get(struct registry_session *s, const char *reference, str
 	const struct transfer_answer *answer;
 	struct endpoint *e;
 	struct transfer *t;
-	int r = request(s, &req, is_tag(reference), what, &e, &t, &answer, err);
+	int r = pool_permit(&s->reg->pool, s->cancel, err);
 
 	if (r < 0)
 		return r;
+	r = session_ask(s, &req, is_tag(reference), what, NULL, &e, &t, &answer, err);
+	if (r < 0) {
+		pool_permit_return(&s->reg->pool);
+		return r;
+	}
 	snprintf(type, REGISTRY_TYPE_MAX, "%s", answer->type);
 	r = transfer_read_all(t, out, err);
 	transfer_free(t);
+	pool_permit_return(&s->reg->pool);
 	return r < 0 ? err_wrap(err, r, "%s: %s", e->host->name, what) : 0;
-}
-
-struct registry_blob {
-	struct endpoint *endpoint;
-	struct transfer *transfer;
-	char digest[80];
-};
-
-int registry_blob_open(struct registry_session *s, const char *digest, struct registry_blob **ret,
-		       struct err *err)
-{
-	autofree char *path = mem_printf("blobs/%s", digest), *what = mem_printf("blob %s", digest);
-	struct endpoint_request req = { .path = path };
-	const struct transfer_answer *answer;
-	struct registry_blob *b;
-	struct endpoint *e;
-	struct transfer *t;
-	int r = request(s, &req, false, what, &e, &t, &answer, err);
-
-	if (r < 0)
-		return r;
-	b = mem_new(1, sizeof(*b));
-	b->endpoint = e;
-	b->transfer = t;
-	snprintf(b->digest, sizeof(b->digest), "%s", digest);
-	*ret = b;
-	return 0;
-}
-
-ssize_t registry_blob_read(struct registry_blob *b, void *buf, size_t len, struct err *err)
-{
-	ssize_t n = transfer_read(b->transfer, buf, len, err);
-
-	return n < 0 ? err_wrap(err, (int)n, "%s: blob %s", b->endpoint->host->name, b->digest) : n;
-}
-
-void registry_blob_close(struct registry_blob *b)
-{
-	if (!b)
-		return;
-	transfer_free(b->transfer);
-	free(b);
 }
 
 /* ---- explanation ---- */

@@ -6,11 +6,15 @@
 
 #include "registry/credentials.h"
 #include "registry/hosts.h"
+#include "registry/pool.h"
 #include "registry/transfer.h"
 
 #include <pthread.h>
 
+struct endpoint_request;
+
 struct registry {
+	struct pool pool;
 	pthread_mutex_t mutex;
 	struct policy *policy; /* under the mutex */
 };
@@ -41,18 +45,35 @@ struct registry_session {
 	struct endpoint *endpoints;
 	size_t n_endpoints;
 	pthread_mutex_t mutex;
+	unsigned pieces;         /* under the mutex: buffers of blobs that are read in pieces */
 };
+
+/* ---- session.c ---- */
+
+/*
+ * From the first host that can: *ret_endpoint is the one that did. resolve: a tag; what: for
+ * errors; last: one that is to be asked after all others, or NULL.
+ */
+int session_ask(struct registry_session *s, const struct endpoint_request *req, bool resolve,
+		const char *what,
+		const struct endpoint *last, struct endpoint **ret_endpoint, struct transfer **ret,
+		const struct transfer_answer **ret_answer, struct err *err);
+/* It could not be reached, broke off or lied: others are asked first from now on. */
+void session_set_down(struct endpoint *e);
+/* Waits; CANCELLED. */
+int session_nap(const atomic_bool *cancel, int64_t ns, struct err *err);
 
 /* ---- endpoint.c: requests to one host ---- */
 
 struct endpoint_request {
 	const char *path;        /* what is behind <repository>/ */
 	const char *accept;      /* header value, or NULL */
+	const char *range;       /* "0-99", or NULL */
 };
 
 /*
  * Asks with whatever scheme, authorization, redirects and patience it takes: 0 and a transfer
- * that has been answered with 200, or what the host had against it.
+ * that has been answered with 200, or 206 for a range, or what the host had against it.
  */
 int endpoint_get(struct endpoint *e, const struct endpoint_request *request, struct transfer **ret,
 		 const struct transfer_answer **ret_answer, struct err *err);

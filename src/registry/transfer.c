@@ -5,12 +5,15 @@
  */
 #include "registry/transfer.h"
 
-#include "registry/curl.h"
+#include "registry/pool.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <strings.h>
 
 enum { BODY_MAX = 1024 * 1024, CHUNK = 128 * 1024, SLICE_MS = 250 };
+enum { RATE_MIN = 1024, DRAIN_MAX = 64 * 1024, DRAIN_MS = 50 };
+#define STALL_SOON (5 * NSEC_PER_SEC)
 
 struct transfer {
 	CURL *easy;
@@ -21,6 +24,13 @@ struct transfer {
 	struct buf body;
 	size_t at; /* consumed of body */
 	bool paused, headers_done, done;
+	bool said_wait; /* Retry-After, in seconds or as a date: curl knows both */
+	bool draining; /* what still comes is thrown away */
+	struct pool *pool;
+	char *url;
+	/* the stall watch: what has come in all, and since when and from where it is measured */
+	uint64_t received, mark, best;
+	int64_t mark_at;
 	CURLcode result;
 	struct transfer_answer answer;
 	struct arena arena;
@@ -33,6 +43,9 @@ static size_t on_body(char *data, size_t size, size_t n, void *user)
 	size_t len = size * n;
 
 	t->headers_done = true;
+	t->received += len;
+	if (t->draining)
+		return t->received <= DRAIN_MAX ? len : 0;
 	if (t->at == t->body.len)
 		t->body.len = t->at = 0;
 	if (t->at && t->body.len + len > BODY_MAX) {
@@ -41,6 +54,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *user)
 	}
 	if (t->body.len + len > BODY_MAX) {
 		t->paused = true;
+		t->received -= len;
 		return CURL_WRITEFUNC_PAUSE;
 	}
 	return buf_append(&t->body, data, len) < 0 ? 0 : len;
@@ -73,14 +87,15 @@ static size_t on_header(char *data, size_t size, size_t n, void *user)
 	struct transfer_answer *a = &t->answer;
 	char value[CHALLENGE_LINE_MAX];
 	size_t len = size * n;
-	uint32_t seconds;
 
 	if (header_is(data, len, "WWW-Authenticate", value) && t->arena.used < 64 * 1024)
 		a->n_challenges = challenge_parse(value, &t->arena, a->challenges, a->n_challenges);
 	else if (header_is(data, len, "Content-Type", value))
 		snprintf(a->type, sizeof(a->type), "%s", value);
-	else if (header_is(data, len, "Retry-After", value) && str_to_u32(value, 10, &seconds) == 0)
-		a->retry_after = seconds;
+	else if (header_is(data, len, "Retry-After", value))
+		t->said_wait = true;
+	else if (header_is(data, len, "Content-Range", value))
+		a->has_range = content_range_parse(value, &a->range_from, &a->range_to, &a->range_total) == 0;
 	else if (len <= 2) {
 		long status = 0;
 
@@ -119,6 +134,10 @@ static void set_options(struct transfer *t, const struct transfer_request *req)
 	curl.easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	if (req->form)
 		curl.easy_setopt(c, CURLOPT_COPYPOSTFIELDS, req->form);
+	if (req->range)
+		curl.easy_setopt(c, CURLOPT_RANGE, req->range);
+	if (t->pool)
+		curl.easy_setopt(c, CURLOPT_SHARE, pool_share(t->pool));
 	if (req->direct)
 		curl.easy_setopt(c, CURLOPT_PROXY, "");
 	if (req->ca) {
@@ -175,6 +194,31 @@ static int step(struct transfer *t, struct err *err)
 	return 0;
 }
 
+/* Slower than this connection has shown that it can be, for too long. */
+static int check_stall(struct transfer *t, struct err *err)
+{
+	int64_t now = time_now_mono(), patience = t->stall_timeout ? t->stall_timeout : 30 * NSEC_PER_SEC;
+	int64_t elapsed = now - t->mark_at;
+	uint64_t rate;
+
+	if (elapsed < NSEC_PER_SEC)
+		return 0;
+	rate = (t->received - t->mark) * 1000 / (uint64_t)(elapsed / NSEC_PER_MSEC);
+	if (rate > t->best)
+		t->best = rate;
+	if (rate >= RATE_MIN && rate >= t->best / 100) {
+		t->mark_at = now;
+		t->mark = t->received;
+		return 0;
+	}
+	if (t->best >= RATE_MIN && patience > STALL_SOON)
+		patience = STALL_SOON;
+	if (elapsed < patience)
+		return 0;
+	return err_set(err, ERR_UNAVAILABLE, "stopped sending (%" PRIu64 " B/s for %lld s)", rate,
+		       (long long)(elapsed / NSEC_PER_SEC));
+}
+
 static int wait_more(struct transfer *t, struct err *err)
 {
 	if (curl.multi_poll(t->multi, NULL, 0, SLICE_MS, NULL) != CURLM_OK)
@@ -214,11 +258,27 @@ static int set_headers(struct transfer *t, const struct transfer_request *req)
 	return r;
 }
 
+static void set_protocol(struct transfer *t)
+{
+	static const struct {
+		long version;
+		const char *name;
+	} names[] = { { CURL_HTTP_VERSION_1_0, "HTTP/1.0" }, { CURL_HTTP_VERSION_1_1, "HTTP/1.1" },
+		      { CURL_HTTP_VERSION_2_0, "HTTP/2" }, { CURL_HTTP_VERSION_3, "HTTP/3" } };
+	long version = 0;
+
+	curl.easy_getinfo(t->easy, CURLINFO_HTTP_VERSION, &version);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (names[i].version == version)
+			snprintf(t->answer.protocol, sizeof(t->answer.protocol), "%s", names[i].name);
+}
+
 int transfer_start(const struct transfer_request *req, struct transfer **ret,
 		   const struct transfer_answer **ret_answer, int *ret_code, struct err *err)
 {
 	struct transfer *t;
 	char *url = NULL;
+	curl_off_t wait = 0;
 	int r;
 
 	*ret_code = 0;
@@ -228,10 +288,12 @@ int transfer_start(const struct transfer_request *req, struct transfer **ret,
 	t = mem_new(1, sizeof(*t));
 	t->cancel = req->cancel;
 	t->stall_timeout = req->stall_timeout;
+	t->pool = req->pool;
+	t->url = mem_strdup(req->url);
 	t->body.max = BODY_MAX + 1;
 	t->answer.retry_after = -1;
 	t->easy = curl.easy_init();
-	t->multi = curl.multi_init();
+	t->multi = t->pool ? pool_take(t->pool, req->url) : curl.multi_init();
 	if (!t->easy || !t->multi) {
 		transfer_free(t);
 		return err_sys(err, ENOMEM, "curl");
@@ -258,6 +320,11 @@ int transfer_start(const struct transfer_request *req, struct transfer **ret,
 	curl.easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->answer.status);
 	curl.easy_getinfo(t->easy, CURLINFO_REDIRECT_URL, &url);
 	t->answer.location = arena_strdup(&t->arena, url);
+	curl.easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &wait);
+	if (t->said_wait)
+		t->answer.retry_after = wait;
+	set_protocol(t);
+	t->mark_at = time_now_mono();
 	*ret = t;
 	*ret_answer = &t->answer;
 	return 0;
@@ -273,12 +340,16 @@ ssize_t transfer_read(struct transfer *t, void *buf, size_t len, struct err *err
 		if (t->paused) {
 			t->paused = false;
 			t->at = t->body.len = 0;
+			t->mark_at = time_now_mono();
+			t->mark = t->received;
 			curl.easy_pause(t->easy, CURLPAUSE_CONT);
 			continue;
 		}
 		r = step(t, err);
 		if (r == 0 && t->at == t->body.len && !t->done)
 			r = wait_more(t, err);
+		if (r == 0 && t->at == t->body.len && !t->done)
+			r = check_stall(t, err);
 		if (r < 0)
 			return r;
 	}
@@ -300,14 +371,35 @@ int transfer_read_all(struct transfer *t, struct buf *out, struct err *err)
 	return (int)n;
 }
 
+/* A short answer that nobody wants is read to its end, so that its connection can be used again. */
+static void drain(struct transfer *t)
+{
+	int64_t until = time_now_mono() + DRAIN_MS * NSEC_PER_MSEC;
+
+	if (!t->pool || t->done || !t->headers_done || t->answer.status / 100 == 2)
+		return;
+	t->draining = true;
+	t->received = 0;
+	if (t->paused)
+		curl.easy_pause(t->easy, CURLPAUSE_CONT);
+	while (step(t, NULL) == 0 && !t->done && time_now_mono() < until)
+		if (curl.multi_poll(t->multi, NULL, 0, 10, NULL) != CURLM_OK)
+			break;
+}
+
 void transfer_free(struct transfer *t)
 {
 	if (!t)
 		return;
+	drain(t);
 	if (t->multi && t->easy)
 		curl.multi_remove_handle(t->multi, t->easy);
 	curl.easy_cleanup(t->easy);
-	curl.multi_cleanup(t->multi);
+	if (t->multi && t->pool)
+		pool_give(t->pool, t->multi, t->url);
+	else if (t->multi)
+		curl.multi_cleanup(t->multi);
+	free(t->url);
 	curl.slist_free_all(t->headers);
 	buf_done(&t->body);
 	arena_done(&t->arena);

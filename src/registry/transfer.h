@@ -2,7 +2,13 @@
  * One HTTP GET or POST whose body is pulled: curl pushes into a bounded buffer and is paused
  * when it is full, so a slow reader slows the sender and memory stays bounded.
  *
- * One thread; blocks in start and read. libcurl's multi interface, one handle a transfer.
+ * A transfer that has stalled ends as one that broke off. What a stall is depends on what was
+ * there before: less than a hundredth of its best second, or less than 1 KiB/s, for five
+ * seconds where it had moved faster, for `stall_timeout` where it never had. The time in which
+ * the reader did not want more does not count.
+ *
+ * One thread; blocks in start and read. libcurl's multi interface; handles with their open
+ * connections come from the pool and go back there.
  */
 #pragma once
 
@@ -11,11 +17,15 @@
 
 struct transfer;
 
+struct pool;
+
 struct transfer_request {
+	struct pool *pool;         /* connections */
 	const char *url;
 	const char *authorization; /* header value, or NULL */
 	const char *accept;        /* header value, or NULL */
 	const char *form;          /* body of a POST, or NULL for GET */
+	const char *range;         /* "0-99", or NULL */
 	bool verify;               /* the server's certificate */
 	bool direct;               /* no proxy */
 	const char *ca;            /* PEM, besides the system's authorities; NULL */
@@ -33,6 +43,10 @@ struct transfer_answer {
 	char type[REGISTRY_TYPE_MAX];
 	char *location;    /* absolute URL of a redirect, or NULL */
 	int64_t retry_after; /* seconds, or -1 */
+	bool has_range;      /* of Content-Range, with 206 */
+	uint64_t range_from, range_to; /* first and last byte */
+	uint64_t range_total;          /* of the whole; 0: not said */
+	char protocol[16];   /* "HTTP/2" */
 	struct challenge challenges[CHALLENGES_MAX];
 	size_t n_challenges;
 	int code;          /* of curl, when there was no answer */

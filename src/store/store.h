@@ -6,6 +6,7 @@
  *	<root>/layers/<n>            one unpacked layer, the tree itself; <n> a small number, so
  *	                             that the options of an overlay mount stay short
  *	<root>/snapshots/<id>/upper, work    the writable part of one container
+ *	<root>/partial/<hex>         the beginning of a blob that a pull did not get to the end of
  *	<root>/trash/                what was removed and waits for its deletion
  *
  * The rule of the room: what meta.db does not name does not exist. Data is written first,
@@ -171,6 +172,16 @@ int store_blob_get(struct store *s, const char *digest, struct buf *out, struct 
 /* A blob written in pieces (keep_blobs): a file without a name; commit names it. */
 int store_blob_stage(struct store *s, int *ret_fd, struct err *err);
 int store_blob_commit(struct store_lease *l, const char *digest, int fd, struct err *err);
+
+/*
+ * Blobs on their way (partial.c): bytes from the beginning of a blob, kept from pull to pull
+ * and over restarts. open: 1, and the file belongs to the caller until he closes it, with
+ * *ret_have bytes in it that nobody has verified; 0 when another has it. drop removes it.
+ * sweep removes those that nobody has and that are older than `age` (ns): bytes given back.
+ */
+int store_partial_open(struct store *s, const char *digest, int *ret_fd, uint64_t *ret_have, struct err *err);
+void store_partial_drop(struct store *s, const char *digest);
+uint64_t store_partial_sweep(struct store *s, int64_t age);
 
 struct store_image {
 	const char *id;  /* digest of the config */

@@ -155,7 +155,7 @@ nothing_left() {
 	nothing_left
 }
 
-@test "a cancelled pull comes back at once and leaves nothing" {
+@test "a cancelled pull comes back at once and leaves nothing of a small layer" {
 	serve "$MADE/flat" --hold 60
 	run image cancel 500 "$REG/flat:t"
 	[ "$status" -ne 0 ]

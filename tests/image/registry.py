@@ -5,6 +5,7 @@ down what it was asked.
     registry.py LAYOUT LOG [--port N] [--tls CERT KEY] [--basic USER:PASS] [--token USER:PASS]
                 [--busy N] [--redirect] [--hold SECONDS] [--truncate BYTES] [--type MEDIATYPE]
                 [--refresh TOKEN] [--post] [--client-ca PEM] [--header NAME] [--missing]
+                [--cut BYTES --cuts N] [--no-ranges] [--wrong-range] [--flip BYTE] [--rate BYTES]
 
 Prints its port first. LOG gets a line for each request: path, authorization or "-".
 --token: Bearer tokens by /token, which wants Basic when USER:PASS is not ":"; with --post it
@@ -14,12 +15,16 @@ first N requests are answered 503 with Retry-After 0.  --redirect: blobs are els
 half comes later.  --truncate: blobs end, and say so, after so many bytes.  --client-ca: only
 who has a certificate of that authority is let in.  --header: its value ends each line of LOG.
 --missing: nothing is there, and "missing" begins each line.
+Of blobs: --cut BYTES --cuts N: N answers end, with their connection, after so many bytes;
+--no-ranges; --wrong-range: another one comes than was asked for; --flip BYTE: one is wrong;
+--rate BYTES: so many a second. A range is a line of its own in LOG.
 """
 import argparse
 import base64
 import http.server
 import json
 import os
+import re
 import ssl
 import sys
 import threading
@@ -37,6 +42,12 @@ p.add_argument("--busy", type=int, default=0)
 p.add_argument("--redirect", action="store_true")
 p.add_argument("--hold", type=float, default=0)
 p.add_argument("--truncate", type=int)
+p.add_argument("--cut", type=int, default=0)
+p.add_argument("--cuts", type=int, default=0)
+p.add_argument("--no-ranges", action="store_true")
+p.add_argument("--wrong-range", action="store_true")
+p.add_argument("--flip", type=int)
+p.add_argument("--rate", type=int)
 p.add_argument("--type")
 p.add_argument("--refresh")
 p.add_argument("--post", action="store_true")
@@ -49,6 +60,7 @@ top = index["manifests"][0]
 log = open(args.log, "a", buffering=1)
 lock = threading.Lock()
 busy = args.busy
+cuts = args.cuts
 other = None
 
 
@@ -59,19 +71,58 @@ def basic(pair):
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def answer(self, code, body=b"", kind="application/octet-stream", headers=()):
+    def answer(self, code, body=b"", kind="application/octet-stream", headers=(), send=None):
+        """send: how many bytes of the body come before the connection ends."""
         self.send_response(code)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         for name, value in headers:
             self.send_header(name, value)
         self.end_headers()
+        if send is not None and send < len(body):
+            self.wfile.write(body[:send])
+            self.wfile.flush()
+            self.close_connection = True
+            self.connection.close()
+            return
         half = len(body) // 2 if args.hold and len(body) > 4096 else len(body)
         self.wfile.write(body[:half])
         if half < len(body):
             self.wfile.flush()
             time.sleep(args.hold)
             self.wfile.write(body[half:])
+
+    def blob(self, body):
+        """The whole, or the range that is asked for; with what is wrong with it."""
+        global cuts
+        if args.flip is not None and len(body) > args.flip:
+            body = body[:args.flip] + bytes([body[args.flip] ^ 1]) + body[args.flip + 1:]
+        if args.truncate is not None:
+            body = body[:args.truncate]
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        code, headers = 200, []
+        if wanted and not args.no_ranges:
+            first, last = int(wanted[1]), min(int(wanted[2] or len(body)), len(body) - 1)
+            if first > last:
+                return self.answer(416)
+            said = first + 1 if args.wrong_range else first
+            code, headers = 206, [("Content-Range", f"bytes {said}-{last}/{len(body)}")]
+            body = body[first:last + 1]
+        with lock:
+            cut = cuts > 0 and len(body) > args.cut
+            cuts -= cut
+        if args.rate and len(body) > 4096:
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(body)))
+            for name, value in headers:
+                self.send_header(name, value)
+            self.end_headers()
+            step = max(args.rate // 20, 1)
+            for at in range(0, len(body), step):
+                self.wfile.write(body[at:at + step])
+                time.sleep(0.05)
+            return None
+        return self.answer(code, body, headers=headers, send=args.cut if cut else None)
 
     def base(self):
         return ("https" if args.tls else "http") + "://" + self.headers["Host"]
@@ -98,6 +149,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         print(("other " if elsewhere else "missing " if args.missing else "") + self.path, auth, *([self.headers.get(args.header)] if args.header else []),
               file=log)
         path = self.path.split("?")[0]
+        if self.headers.get("Range"):
+            print("range", path.split("/")[-1], self.headers["Range"], file=log)
         if path == "/token":
             if args.refresh or args.post:
                 return self.answer(405)
@@ -126,7 +179,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, body, args.type or top["mediaType"])
         if args.redirect and not elsewhere:
             return self.answer(307, b"", headers=[("Location", f"http://127.0.0.2:{other.server_port}{self.path}")])
-        return self.answer(200, body if args.truncate is None else body[:args.truncate])
+        return self.blob(body)
 
     def log_message(self, *_):
         pass
