@@ -86,6 +86,8 @@ struct config_registry {
 struct config_pods {
 	char *cgroup_parent;   /* for pods that name none */
 	char *seccomp_profile_root;
+	char **cdi_spec_dirs;  /* later ones win */
+	size_t n_cdi_spec_dirs;
 };
 
 struct config_streaming {

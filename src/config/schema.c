@@ -73,6 +73,7 @@ static const struct config_section registry = SECTION(struct config_registry, re
 static const struct config_key pods_keys[] = {
 	KEY(struct config_pods, cgroup_parent, PATH, "/caisson"),
 	KEY(struct config_pods, seccomp_profile_root, PATH, "/var/lib/kubelet/seccomp"),
+	KEY_LIST(struct config_pods, cdi_spec_dirs, PATH_LIST, "/etc/cdi /var/run/cdi"),
 };
 static const struct config_section pods = SECTION(struct config_pods, pods_keys);
 

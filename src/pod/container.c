@@ -6,6 +6,7 @@
  * The container's root is not mounted on the host. Its /etc/passwd and /etc/group are read
  * through a detached overlay mount that nobody else can see and that goes with its descriptor.
  */
+#include "cdi/cdi.h"
 #include "mnt/mnt.h"
 #include "pod/files.h"
 #include "pod/plugins.h"
@@ -246,6 +247,18 @@ static int target_pid(const struct pod_container *c, pid_t *ret, struct err *err
 	return 0;
 }
 
+/* CDI devices, by the request's field and, as older kubelets ask, by annotations. */
+static int inject_devices(struct pod_container *c, struct oci_config *config, struct arena *a, struct err *err)
+{
+	const struct pod_container_config *wanted = c->config;
+	const struct pod_settings *s = &c->priv->m->settings;
+	char **devices = wanted->cdi_devices;
+	size_t n = wanted->n_cdi_devices;
+	int r = cdi_of_annotations(wanted->annotations, wanted->n_annotations, a, &devices, &n, err);
+
+	return r < 0 ? r : cdi_inject(s->cdi_dirs, s->n_cdi_dirs, devices, n, config, a, err);
+}
+
 static int write_bundle(struct pod_container *c, const struct pod_spec *spec, struct arena *a,
 			struct err *err)
 {
@@ -257,9 +270,11 @@ static int write_bundle(struct pod_container *c, const struct pod_spec *spec, st
 	int r = pod_spec_build(spec, a, &config, err);
 
 	if (r == 0)
+		r = inject_devices(c, &config, a, err);
+	if (r == 0)
 		r = pod_plugins_create(c, &config, a, &cdi, &n_cdi, err);
-	if (r == 0 && n_cdi)
-		r = err_set(err, ERR_UNSUPPORTED, "CDI device %s: CDI is not supported", cdi[0]);
+	if (r == 0)
+		r = cdi_inject(m->settings.cdi_dirs, m->settings.n_cdi_dirs, cdi, n_cdi, &config, a, err);
 	if (r == 0)
 		r = oci_config_write(&config, 0, &text, err);
 	if (r < 0)

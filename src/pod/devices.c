@@ -151,9 +151,6 @@ int pod_spec_devices(const struct pod_spec *in, struct arena *a, struct oci_linu
 	struct oci_resources *res = l->resources;
 	int r = 0;
 
-	if (c->n_cdi_devices)
-		return err_set(err, ERR_UNSUPPORTED, "CDI device %s: CDI is not supported",
-			       c->cdi_devices[0]);
 	if (c->security.privileged) {
 		struct walk w = { l, a, NULL, true, err };
 

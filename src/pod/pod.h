@@ -229,6 +229,8 @@ struct pod_settings {
 	const char *shim_binary, *pause_binary; /* absolute paths */
 	const char *cgroup_parent;       /* for pods that name none: "/caisson" */
 	const char *seccomp_profile_root; /* relative Localhost profiles, /var/lib/kubelet/seccomp */
+	const char *const *cdi_dirs;     /* borrowed for the manager's life */
+	size_t n_cdi_dirs;
 	const char *events_address;
 	int64_t cni_timeout;             /* ns */
 	const struct nri_settings *nri;  /* NULL: no plugins; its host is the manager's to fill */

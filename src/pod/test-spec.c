@@ -135,7 +135,6 @@ C(mask) { s->config.security.masked_paths = masks; s->config.security.n_masked_p
 C(device) { s->config.devices = null_dev; s->config.n_devices = 1; }
 C(device_missing) { s->config.devices = no_dev; s->config.n_devices = 1; }
 C(device_mode) { s->config.devices = bad_dev; s->config.n_devices = 1; }
-C(cdi) { s->config.cdi_devices = two; s->config.n_cdi_devices = 1; }
 C(vol) { s->config.mounts = tmp; s->config.n_mounts = 1; }
 C(vol_shared) { s->config.mounts = shared; s->config.n_mounts = 1; }
 C(vol_slave) { s->config.mounts = slave; s->config.n_mounts = 1; }
@@ -215,7 +214,6 @@ static const struct row {
 	{ "a device", device, { "\"path\":\"/dev/nothing\"", "\"major\":1,\"minor\":3,\"access\":\"r\"}" } },
 	{ "a missing device is named", device_missing, { "INVALID: device /dev/no-such-device: " } },
 	{ "device permissions", device_mode, { "INVALID: device /dev/null: permissions \"rx\"" } },
-	{ "CDI is refused by name", cdi, { "UNSUPPORTED: CDI device x" } },
 	{ "a read-only volume", vol,
 	  { "{\"destination\":\"/data\",\"type\":\"bind\",\"source\":\"/tmp\",\"options\":"
 	  "[\"rbind\",\"rprivate\",\"ro\"]}" }, { "rootfsPropagation" } },

@@ -1,6 +1,6 @@
 # The tree keeps its ladder: a folder includes only itself and folders above it.
 
-ladder="base sys event json config oci dbus ns mnt cgroup sec runtime rpc shim registry store image cni nri pod stream cri cli prog"
+ladder="base sys event json config oci cdi dbus ns mnt cgroup sec runtime rpc shim registry store image cni nri pod stream cri cli prog"
 
 setup() {
 	cd "$BATS_TEST_DIRNAME/../.."

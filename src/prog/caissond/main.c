@@ -134,6 +134,8 @@ static int open_pods(struct daemon *d, struct err *err)
 		.state = c->state,
 		.cgroup_parent = c->pods.cgroup_parent,
 		.seccomp_profile_root = c->pods.seccomp_profile_root,
+		.cdi_dirs = (const char *const *)c->pods.cdi_spec_dirs,
+		.n_cdi_dirs = c->pods.n_cdi_spec_dirs,
 		.events_address = "",
 		.cni_timeout = c->cni.timeout,
 		.note = &note,
