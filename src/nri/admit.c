@@ -133,6 +133,7 @@ static int enter(struct nri_plugin *p, struct err *err)
 	}
 	n->active[at] = p;
 	n->n_active++;
+	p->admitted = true;
 	atomic_fetch_add(&p->refs, 1);
 	return 0;
 }

@@ -14,8 +14,9 @@
  * is called under it. Without plugins an event costs an uncontended lock.
  *
  * Errors. A plugin that answers an event with an error refuses it: the call returns that error,
- * naming the plugin. A plugin that does not answer in time (request_timeout), closes its connection or
- * sends nonsense is cut off, told about through `say`, and the event goes on without it.
+ * naming the plugin. A plugin that does not answer in time (request_timeout; registration_timeout
+ * for Configure and Synchronize, with which it begins), closes its connection or sends nonsense
+ * is cut off, told about through `say`, and the event goes on without it.
  *
  * Input is hostile in form: frames, messages (rpc/pb.h), counts and values are bounded and
  * checked here. In substance a plugin is root's equal: it may mount what it likes.

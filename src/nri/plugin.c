@@ -186,7 +186,9 @@ int nri_plugin_call(struct nri_plugin *p, const char *method, const struct buf *
 		    struct err *err)
 {
 	CLEANUP(buf_done) struct buf ignored = BUF_INIT(TTRPC_DATA_MAX);
-	int64_t deadline = time_now_mono() + p->n->settings.request_timeout;
+	const struct nri_settings *s = &p->n->settings;
+	/* one that begins is told of everything there is, and may have to look at it all */
+	int64_t deadline = time_now_mono() + (p->admitted ? s->request_timeout : s->registration_timeout);
 	int r;
 
 	if (p->closed)
