@@ -93,3 +93,19 @@ int ns_time_enter_new(int procfd, const struct ns_time_offset *offsets, size_t n
 
 /* Brings the interface "lo" of the caller's network namespace up. [child] */
 int ns_loopback_up(void);
+
+struct ns_device {
+	char name[16]; /* there */
+	bool moved, was_up;
+};
+
+/* Whether it can be the name of a network device, or a template ("eth%d"): 0 or -EINVAL. */
+int ns_device_check_name(const char *name);
+/*
+ * Moves the device `name` of the network namespace from_ns to to_ns (-EBADF: the caller's) under
+ * another name or the same, with the addresses of global scope that somebody set, and up where
+ * asked. One thread only. -ENODEV: there is none; -EEXIST: the name is taken there. When it
+ * fails behind the move, ret->moved says so.
+ */
+int ns_device_move(int from_ns, const char *name, int to_ns, const char *new_name, bool up,
+		   struct ns_device *ret);

@@ -313,14 +313,14 @@ static const struct json_field intel_rdt_fields[] = {
 	JSON_FIELD(STR, struct oci_intel_rdt, mem_bw_schema, "memBwSchema", 0),
 	JSON_FIELD(BOOL, struct oci_intel_rdt, enable_monitoring, "enableMonitoring", 0),
 };
-static const struct json_type intel_rdt_type =
+const struct json_type oci_intel_rdt_type =
 	JSON_TYPE("intelRdt", struct oci_intel_rdt, intel_rdt_fields);
 
 static const struct json_field personality_fields[] = {
 	JSON_FIELD(STR, struct oci_personality, domain, "domain", JSON_REQUIRED),
 	JSON_FIELD_LIST(STR_LIST, struct oci_personality, flags, "flags", 0),
 };
-static const struct json_type personality_type =
+const struct json_type oci_personality_type =
 	JSON_TYPE("personality", struct oci_personality, personality_fields);
 
 static const struct json_field time_offset_fields[] = {
@@ -335,7 +335,7 @@ static const struct json_field memory_policy_fields[] = {
 	JSON_FIELD(STR, struct oci_memory_policy, nodes, "nodes", 0),
 	JSON_FIELD_LIST(STR_LIST, struct oci_memory_policy, flags, "flags", 0),
 };
-static const struct json_type memory_policy_type =
+const struct json_type oci_memory_policy_type =
 	JSON_TYPE("memoryPolicy", struct oci_memory_policy, memory_policy_fields);
 
 static const struct json_field linux_fields[] = {
@@ -352,10 +352,10 @@ static const struct json_field linux_fields[] = {
 	JSON_FIELD_LIST(STR_LIST, struct oci_linux, masked_paths, "maskedPaths", 0),
 	JSON_FIELD_LIST(STR_LIST, struct oci_linux, readonly_paths, "readonlyPaths", 0),
 	JSON_FIELD(STR, struct oci_linux, mount_label, "mountLabel", 0),
-	JSON_FIELD_OBJ(OPT_OBJ, struct oci_linux, intel_rdt, "intelRdt", 0, &intel_rdt_type),
-	JSON_FIELD_OBJ(OPT_OBJ, struct oci_linux, personality, "personality", 0, &personality_type),
+	JSON_FIELD_OBJ(OPT_OBJ, struct oci_linux, intel_rdt, "intelRdt", 0, &oci_intel_rdt_type),
+	JSON_FIELD_OBJ(OPT_OBJ, struct oci_linux, personality, "personality", 0, &oci_personality_type),
 	JSON_FIELD_OBJ_LIST(OBJ_MAP, struct oci_linux, time_offsets, "timeOffsets", 0, &time_offset_type),
-	JSON_FIELD_OBJ(OPT_OBJ, struct oci_linux, memory_policy, "memoryPolicy", 0, &memory_policy_type),
+	JSON_FIELD_OBJ(OPT_OBJ, struct oci_linux, memory_policy, "memoryPolicy", 0, &oci_memory_policy_type),
 };
 static const struct json_type linux_type = JSON_TYPE("linux", struct oci_linux, linux_fields);
 

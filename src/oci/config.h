@@ -283,6 +283,9 @@ enum { OCI_CONFIG_MAX = 4 * 1024 * 1024 };
 extern const struct json_type oci_config_type;
 extern const struct json_type oci_process_type;   /* process.json of exec; Exec's Any spec of the shim API */
 extern const struct json_type oci_resources_type; /* update --resources */
+/* kept in the runtime's record for exec */
+extern const struct json_type oci_personality_type, oci_memory_policy_type;
+extern const struct json_type oci_intel_rdt_type; /* and for delete */
 extern const struct json_type oci_hooks_type;     /* kept in the runtime's record for delete */
 extern const struct json_type oci_seccomp_type;   /* a Localhost profile in OCI form */
 

@@ -80,6 +80,8 @@ static void fill_record(struct creation *c)
 	r->annotations = c->config.annotations;
 	r->n_annotations = c->config.n_annotations;
 	r->hooks = c->config.hooks;
+	r->personality = c->config.linux_->personality;
+	r->memory_policy = c->config.linux_->memory_policy;
 	r->process = c->config.process;
 	if (!p->cgroup_host)
 		return;
@@ -145,6 +147,46 @@ int creation_cgroup(struct creation *c, struct err *err)
 	return cgroup_entry_open(c->cgroup, NULL, &c->child.entry, err);
 }
 
+int creation_devices(struct creation *c, struct err *err)
+{
+	autofd int ns = -EBADF;
+	int r = c->plan.n_net_devices ? ns_open_pid(c->pid, NS_NET, &ns) : 0;
+
+	if (r < 0)
+		return err_sys(err, r, "linux.netDevices: the container's network namespace");
+	for (size_t i = 0; i < c->plan.n_net_devices; i++) {
+		struct device_plan *d = &c->plan.net_devices[i];
+
+		r = ns_device_move(-EBADF, d->host_name, ns, d->name, true, &d->device);
+		if (r == -EEXIST)
+			return err_sys(err, r, "linux.netDevices.%s: the container has a device %s", d->host_name,
+				       d->name);
+		if (r < 0)
+			return err_sys(err, r, "linux.netDevices.%s: move it into the container", d->host_name);
+	}
+	return 0;
+}
+
+/* While their namespace lives: with it, devices that are not of hardware would be gone. */
+static void devices_back(struct creation *c)
+{
+	autofd int ns = -EBADF;
+	int r;
+
+	if (!c->plan.n_net_devices || ns_open_pid(c->pid, NS_NET, &ns) < 0)
+		return;
+	for (size_t i = 0; i < c->plan.n_net_devices; i++) {
+		const struct device_plan *d = &c->plan.net_devices[i];
+		struct ns_device back = { .moved = false };
+
+		if (!d->device.moved)
+			continue;
+		r = ns_device_move(ns, d->device.name, -EBADF, d->host_name, d->device.was_up, &back);
+		if (r < 0)
+			runtime_warn("linux.netDevices.%s: move it back: %s", d->host_name, strerrordesc_np(-r));
+	}
+}
+
 int creation_filter(struct creation *c, struct err *err)
 {
 	int r;
@@ -199,6 +241,8 @@ void creation_undo(struct creation *c)
 	struct err ignored = ERR_INIT;
 	int status;
 
+	if (c->pid > 0)
+		devices_back(c);
 	if (c->pidfd >= 0) {
 		sys_pidfd_signal(c->pidfd, SIGKILL);
 		sys_pidfd_wait(c->pidfd, &status);

@@ -34,6 +34,8 @@ void creation_done(struct creation *c);
 int creation_open(struct creation *c, const struct runtime_create *what, struct err *err);
 /* Its directories; the limits come later. Fills c->child.entry. */
 int creation_cgroup(struct creation *c, struct err *err);
+/* Network devices of the host into the namespace of c->pid. */
+int creation_devices(struct creation *c, struct err *err);
 /* Compiles it, also for exec: seccomp.bpf. Nothing where there is no profile. */
 int creation_filter(struct creation *c, struct err *err);
 /* prestart and createRuntime, with c->pid. */

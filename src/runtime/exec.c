@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 /* ---- the child ---- */
 
@@ -46,6 +47,13 @@ static int nothing_more(struct child *c, struct err *err)
 	return 0;
 }
 
+static int set_cpus(const struct bits_plan *cpus, const char *name, struct err *err)
+{
+	if (syscall(SYS_sched_setaffinity, 0, cpus->n / 8, cpus->bits) < 0)
+		return err_sys(err, errno, "process.execCPUAffinity.%s", name);
+	return 0;
+}
+
 void child_run_exec(struct child *c)
 {
 	struct err err = ERR_INIT;
@@ -56,6 +64,8 @@ void child_run_exec(struct child *c)
 		r = labels_before_user(c, &err);
 	if (r == 0)
 		r = child_enter_cgroup(c, &err);
+	if (r == 0 && c->process->cpus_final.n)
+		r = set_cpus(&c->process->cpus_final, "final", &err);
 	if (r == 0 && c->join)
 		r = join(c, &err);
 	if (r == 0 && c->process->terminal && c->terminal < 0)
@@ -156,10 +166,12 @@ static int open_cgroup(struct execution *e, struct err *err)
 static int prepare(struct execution *e, struct err *err)
 {
 	struct child *h = &e->child;
+	const struct oci_linux l = { .personality = e->record.personality,
+				     .memory_policy = e->record.memory_policy };
 	char path[32];
 	int r;
 
-	r = plan_process(e->what->process, NULL, &e->arena, &e->process, err);
+	r = plan_process(e->what->process, &l, &e->arena, &e->process, err);
 	if (r < 0)
 		return r;
 	e->process.new_keyring = false; /* the container's session keyring is not ours to replace */
@@ -184,6 +196,24 @@ static int prepare(struct execution *e, struct err *err)
 	return r < 0 ? err_sys(err, r, "socketpair") : 0;
 }
 
+/* The first CPUs are those that the process is born on: the caller's, for that moment. */
+static int clone_child(struct execution *e, struct err *err)
+{
+	const struct bits_plan *cpus = &e->process.cpus_initial;
+	unsigned long own[8192 / 8 / sizeof(long)];
+	long size = cpus->n ? syscall(SYS_sched_getaffinity, 0, sizeof(own), own) : 0;
+
+	if (cpus->n && set_cpus(cpus, "initial", err) < 0)
+		return -EINVAL;
+	e->pid = ns_clone(e->record.namespaces & 1U << NS_PID ? e->init : -EBADF, 0, SIGCHLD,
+			  e->child.entry.clone_fd, &e->pidfd);
+	if (e->pid == 0)
+		child_run_exec(&e->child);
+	if (size > 0)
+		syscall(SYS_sched_setaffinity, 0, size, own);
+	return e->pid < 0 ? err_sys(err, e->pid, "clone") : 0;
+}
+
 static int start(struct execution *e, struct err *err)
 {
 	struct child *h = &e->child;
@@ -200,13 +230,9 @@ static int start(struct execution *e, struct err *err)
 	h->target = e->init;
 	h->join = ns_flags(kinds);
 	parent_give_streams(kinds & 1U << NS_USER ? e->record.pid : 0, e->process.uid);
-	e->pid = ns_clone(e->record.namespaces & 1U << NS_PID ? e->init : -EBADF, 0, SIGCHLD,
-			  h->entry.clone_fd,
-			  &e->pidfd);
-	if (e->pid == 0)
-		child_run_exec(h);
-	if (e->pid < 0)
-		return err_sys(err, e->pid, "clone");
+	r = clone_child(e, err);
+	if (r < 0)
+		return r;
 	fd_drop(&h->sync);
 	r = parent_set_oom_score(e->pid, e->process.oom_score_adj, err);
 	if (r == 0)

@@ -73,6 +73,10 @@ static int scheduling(const struct process_plan *p, struct err *err)
 {
 	enum { IOPRIO_WHO_PROCESS = 1, CLASS_SHIFT = 13 };
 
+	if (p->memory_mode >= 0 &&
+	    syscall(SYS_set_mempolicy, p->memory_mode, p->memory_nodes.bits, p->memory_nodes.n + 1) < 0)
+		return err_sysk(err, errno == ENOSYS ? ERR_UNSUPPORTED : err_kind_of(errno), errno,
+				"linux.memoryPolicy");
 	if (p->personality >= 0 && personality((unsigned long)p->personality) < 0)
 		return err_sys(err, errno, "personality");
 	if (p->io_priority && syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,

@@ -3,9 +3,6 @@
  */
 #include "runtime/plan.h"
 
-#include <linux/ioprio.h>
-#include <sched.h>
-#include <sys/personality.h>
 #include <sys/syscall.h>
 
 static int plan_caps(const struct oci_capabilities *c, struct process_plan *p, struct err *err)
@@ -59,68 +56,6 @@ static int plan_rlimits(const struct oci_process *o, struct arena *a, struct pro
 	p->n_rlimits = o->n_rlimits;
 	r = sec_rlimits_check(p->rlimits, p->n_rlimits, err);
 	return r < 0 ? err_wrap(err, r, "process.rlimits") : 0;
-}
-
-static int plan_scheduling(const struct oci_process *o, struct process_plan *p, struct err *err)
-{
-	static const struct {
-		const char *name;
-		int value;
-	} classes[] = { { "IOPRIO_CLASS_RT", 1 }, { "IOPRIO_CLASS_BE", 2 }, { "IOPRIO_CLASS_IDLE", 3 } },
-	  policies[] = { { "SCHED_OTHER", 0 }, { "SCHED_FIFO", 1 }, { "SCHED_RR", 2 }, { "SCHED_BATCH", 3 },
-			 { "SCHED_ISO", 4 }, { "SCHED_IDLE", 5 }, { "SCHED_DEADLINE", 6 } },
-	  flags[] = { { "SCHED_FLAG_RESET_ON_FORK", 1 }, { "SCHED_FLAG_RECLAIM", 2 },
-		      { "SCHED_FLAG_DL_OVERRUN", 4 }, { "SCHED_FLAG_KEEP_POLICY", 8 },
-		      { "SCHED_FLAG_KEEP_PARAMS", 16 }, { "SCHED_FLAG_UTIL_CLAMP_MIN", 32 },
-		      { "SCHED_FLAG_UTIL_CLAMP_MAX", 64 } };
-
-	p->io_priority = o->io_priority;
-	for (size_t i = 0; o->io_priority && i < ARRAY_LEN(classes); i++)
-		if (str_eq(classes[i].name, o->io_priority->class_))
-			p->io_class = classes[i].value;
-	if (o->io_priority && !p->io_class)
-		return err_set(err, ERR_INVALID, "process.ioPriority.class: unknown \"%s\"",
-			       o->io_priority->class_);
-	if (o->io_priority && (o->io_priority->priority < 0 || o->io_priority->priority > 7))
-		return err_set(err, ERR_INVALID, "process.ioPriority.priority: %d is not in 0 to 7",
-			       o->io_priority->priority);
-	p->scheduler = o->scheduler;
-	p->scheduler_policy = -1;
-	if (!o->scheduler)
-		return 0;
-	for (size_t i = 0; i < ARRAY_LEN(policies); i++)
-		if (str_eq(policies[i].name, o->scheduler->policy))
-			p->scheduler_policy = policies[i].value;
-	if (p->scheduler_policy < 0)
-		return err_set(err, ERR_INVALID, "process.scheduler.policy: unknown \"%s\"",
-			       o->scheduler->policy);
-	for (size_t i = 0; i < o->scheduler->n_flags; i++) {
-		size_t k = 0;
-
-		while (k < ARRAY_LEN(flags) && !str_eq(flags[k].name, o->scheduler->flags[i]))
-			k++;
-		if (k == ARRAY_LEN(flags))
-			return err_set(err, ERR_INVALID, "process.scheduler.flags[%zu]: unknown \"%s\"", i,
-				       o->scheduler->flags[i]);
-		p->scheduler_flags |= (uint64_t)flags[k].value;
-	}
-	return 0;
-}
-
-static int plan_personality(const struct oci_personality *o, struct process_plan *p, struct err *err)
-{
-	p->personality = -1;
-	if (!o)
-		return 0;
-	if (o->n_flags)
-		return err_set(err, ERR_INVALID, "linux.personality.flags: none are defined");
-	if (str_eq(o->domain, "LINUX"))
-		p->personality = PER_LINUX;
-	else if (str_eq(o->domain, "LINUX32"))
-		p->personality = PER_LINUX32;
-	else
-		return err_set(err, ERR_INVALID, "linux.personality.domain: unknown \"%s\"", o->domain);
-	return 0;
 }
 
 static int plan_env(const struct oci_process *o, struct arena *a, struct process_plan *p, struct err *err)
@@ -180,9 +115,7 @@ int plan_process(const struct oci_process *o, const struct oci_linux *l, struct 
 	if (r == 0)
 		r = plan_rlimits(o, a, p, err);
 	if (r == 0)
-		r = plan_scheduling(o, p, err);
-	if (r == 0)
-		r = plan_personality(l ? l->personality : NULL, p, err);
+		r = plan_scheduling(o, l, a, p, err);
 	if (r < 0)
 		return r;
 	r = sec_apparmor_check(p->apparmor, err);

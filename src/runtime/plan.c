@@ -140,6 +140,36 @@ static int plan_time(struct runtime_plan *plan, const struct oci_linux *l, struc
 	return 0;
 }
 
+static int plan_net_devices(struct runtime_plan *plan, const struct oci_linux *l, struct err *err)
+{
+	struct device_plan *list = l->n_net_devices ? arena_new(plan->arena, l->n_net_devices, sizeof(*list)) : NULL;
+
+	if (l->n_net_devices && !has(plan, NS_NET))
+		return err_set(err, ERR_INVALID,
+			       "linux.netDevices: unable to move network devices without a private network "
+			       "namespace");
+	for (size_t i = 0; i < l->n_net_devices; i++) {
+		const struct oci_net_device *d = &l->net_devices[i];
+
+		list[i].host_name = d->host_name;
+		list[i].name = str_empty(d->name) ? d->host_name : d->name;
+		if (ns_device_check_name(d->host_name) < 0 || strchr(d->host_name, '%'))
+			return err_set(err, ERR_INVALID, "linux.netDevices: \"%s\" is no name of a network device",
+				       d->host_name);
+		if (ns_device_check_name(list[i].name) < 0)
+			return err_set(err, ERR_INVALID,
+				       "linux.netDevices.%s.name: \"%s\" is no name of a network device",
+				       d->host_name, list[i].name);
+		for (size_t k = 0; k < i; k++)
+			if (str_eq(list[k].name, list[i].name) && !strchr(list[i].name, '%'))
+				return err_set(err, ERR_INVALID, "linux.netDevices.%s.name: \"%s\" is used twice",
+					       d->host_name, list[i].name);
+	}
+	plan->net_devices = list;
+	plan->n_net_devices = l->n_net_devices;
+	return 0;
+}
+
 int plan_namespaces(struct runtime_plan *plan, struct err *err)
 {
 	const struct oci_linux *l = plan->config->linux_;
@@ -197,6 +227,8 @@ int plan_namespaces(struct runtime_plan *plan, struct err *err)
 	r = plan_uts(plan, err);
 	if (r == 0)
 		r = plan_time(plan, l, err);
+	if (r == 0)
+		r = plan_net_devices(plan, l, err);
 	return r < 0 ? r : plan_sysctls(plan, l, err);
 }
 
@@ -224,20 +256,6 @@ static int check_mapped(const struct runtime_plan *plan, struct err *err)
 	return 0;
 }
 
-/* Refused by name instead of being ignored: whoever set it counts on it. */
-static int check_unsupported(const struct oci_config *c, struct err *err)
-{
-	const struct oci_linux *l = c->linux_;
-
-	if (l->intel_rdt)
-		return err_set(err, ERR_UNSUPPORTED, "linux.intelRdt: not supported");
-	if (l->n_net_devices)
-		return err_set(err, ERR_UNSUPPORTED, "linux.netDevices: not supported yet");
-	if (l->memory_policy)
-		return err_set(err, ERR_UNSUPPORTED, "linux.memoryPolicy: not supported yet");
-	return 0;
-}
-
 static int check_document(const struct runtime_create *what, const struct oci_config *c, struct err *err)
 {
 	if (!str_skip_prefix(c->oci_version, "1."))
@@ -248,7 +266,7 @@ static int check_document(const struct runtime_create *what, const struct oci_co
 		return err_set(err, ERR_INVALID, "process: missing");
 	if (!c->root && !what->overlay)
 		return err_set(err, ERR_INVALID, "root: missing");
-	return check_unsupported(c, err);
+	return 0;
 }
 
 static int make(const struct runtime_create *what, struct runtime_plan *plan, struct err *err)

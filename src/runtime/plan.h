@@ -16,6 +16,12 @@
 
 #include <linux/filter.h>
 
+/* CPUs or memory nodes, as the kernel takes them: longs of bits, the lowest first. */
+struct bits_plan {
+	unsigned long *bits; /* NULL: none */
+	size_t n;            /* bits that there is room for */
+};
+
 /* What a process inside becomes; shared by create and exec. */
 struct process_plan {
 	char **argv;
@@ -45,11 +51,19 @@ struct process_plan {
 	const struct oci_scheduler *scheduler;
 	int scheduler_policy;
 	uint64_t scheduler_flags;
+	struct bits_plan cpus_initial, cpus_final; /* exec only; empty: as they are */
+	int memory_mode; /* -1: as it is; with the flags */
+	struct bits_plan memory_nodes;
 };
 
 struct sysctl_plan {
 	const char *name; /* "net/ipv4/ip_forward" */
 	const char *value;
+};
+
+struct device_plan {
+	const char *host_name, *name;
+	struct ns_device device; /* once it was moved */
 };
 
 struct runtime_plan {
@@ -67,6 +81,8 @@ struct runtime_plan {
 	const char *hostname, *domainname;
 	struct sysctl_plan *sysctls;
 	size_t n_sysctls;
+	struct device_plan *net_devices;
+	size_t n_net_devices;
 
 	struct mnt_plan mnt;
 	bool has_mnt; /* a mount namespace of its own: mounts, pivot_root; else chroot */
@@ -93,6 +109,9 @@ void plan_done(struct runtime_plan *plan);
 /* By purpose, each in its own file. */
 int plan_process(const struct oci_process *p, const struct oci_linux *l, struct arena *a,
 		 struct process_plan *ret, struct err *err);
+/* l: of it the personality and the memory policy; NULL: neither. */
+int plan_scheduling(const struct oci_process *o, const struct oci_linux *l, struct arena *a,
+		    struct process_plan *p, struct err *err);
 int plan_namespaces(struct runtime_plan *plan, struct err *err);
 int plan_mounts(struct runtime_plan *plan, const struct runtime_create *what, struct err *err);
 int plan_limits(const struct oci_resources *r, bool creating, struct arena *a, struct cgroup_limits *ret,

@@ -32,6 +32,8 @@ static const struct json_field record_fields[] = {
 	JSON_FIELD(STR, struct record, listener_metadata, "listenerMetadata", 0),
 	JSON_FIELD_LIST(STR_MAP, struct record, annotations, "annotations", 0),
 	JSON_FIELD_OBJ(OPT_OBJ, struct record, hooks, "hooks", 0, &oci_hooks_type),
+	JSON_FIELD_OBJ(OPT_OBJ, struct record, personality, "personality", 0, &oci_personality_type),
+	JSON_FIELD_OBJ(OPT_OBJ, struct record, memory_policy, "memoryPolicy", 0, &oci_memory_policy_type),
 	JSON_FIELD_OBJ(OPT_OBJ, struct record, process, "process", 0, &oci_process_type),
 };
 const struct json_type record_type = JSON_TYPE("state.json", struct record, record_fields);

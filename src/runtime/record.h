@@ -36,6 +36,8 @@ struct record {
 	struct json_kv *annotations;
 	size_t n_annotations;
 	struct oci_hooks *hooks;
+	struct oci_personality *personality;
+	struct oci_memory_policy *memory_policy;
 	struct oci_process *process;
 };
 

@@ -288,6 +288,9 @@ static int restore(struct restoration *x, struct err *err)
 	if (!c->plan.has_mnt)
 		return err_set(err, ERR_UNSUPPORTED,
 			       "linux.namespaces: restore needs a mount namespace of the container's own");
+	if (c->plan.n_net_devices)
+		return err_set(err, ERR_UNSUPPORTED,
+			       "linux.netDevices: a network device is not restored: remove it from config.json");
 	r = mnt_plan_open(&c->plan.mnt, err);
 	if (r == 0)
 		r = creation_cgroup(c, err);

@@ -111,6 +111,10 @@ int runtime_pids(const char *root, const char *id, pid_t **ret, size_t *ret_n, s
 struct cgroup;
 int runtime_cgroup(const char *root, const char *id, struct arena *a, struct cgroup **ret, struct err *err);
 
+/* What this runtime knows of linux.memoryPolicy, for `features`; NULL behind the last. */
+const char *runtime_memory_mode(size_t i);
+const char *runtime_memory_flag(size_t i);
+
 /*
  * Makes the calling program's own file unreachable for writing through /proc/<pid>/exe, for
  * it is what a container would find there (CVE-2019-5736): the program executes itself once

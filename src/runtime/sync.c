@@ -38,6 +38,10 @@ int sync_recv(int sock, struct sync_msg *ret, int *fds, size_t *n_fds)
 
 	memset(ret, 0, sizeof(*ret));
 	n = sys_recv_fds(sock, ret, sizeof(*ret), fds ? fds : none, n_fds ? n_fds : &n_none);
+	/* said once, before what is still in the queue, where the other end closed with something
+	 * of ours unread: its last words come behind it */
+	if (n == -ECONNRESET)
+		n = sys_recv_fds(sock, ret, sizeof(*ret), fds ? fds : none, n_fds ? n_fds : &n_none);
 	if (n < 0)
 		return n == -ECONNRESET ? -EPIPE : (int)n;
 	if (n == 0)
