@@ -504,6 +504,18 @@ struct cgroup_stats {
 int cgroup_stats(const struct cgroup *cg, struct cgroup_stats *ret, struct err *err);
 
 /*
+ * The figures that are asked for again and again (CPU time, memory, swap, processes, pressure)
+ * from files that stay open, for a tenth of what opening them costs. The rest of the struct stays
+ * 0. Any thread, several at a time. Of a cgroup that is gone: NOT_FOUND.
+ */
+struct cgroup_meter;
+
+int cgroup_meter_open(const struct cgroup_host *host, const char *path, struct cgroup_meter **ret,
+		      struct err *err);
+int cgroup_meter_read(const struct cgroup_meter *m, struct cgroup_stats *ret, struct err *err);
+void cgroup_meter_free(struct cgroup_meter *m);
+
+/*
  * What only a detailed report wants, one list a call, in the arena. A host or kernel
  * without it gives an empty list and no error.
  */

@@ -92,6 +92,8 @@ struct cgroup_key {
 };
 void cgroup_text_keys(char *text, const struct cgroup_key *keys, size_t n, void *out);
 /* One number, "max" or v1's huge "no limit" is UINT64_MAX: 0 or -errno. */
+int cgroup_text_number_of(const char *text, uint64_t *ret);
+void cgroup_text_psi_of(const char *text, struct cgroup_psi *ret);
 int cgroup_text_number(int dir, const char *file, uint64_t *ret);
 int cgroup_text_psi(int dir, const char *file, struct cgroup_psi *ret);
 /* the entry of a device in st->io, made when new; NULL when full */

@@ -671,6 +671,43 @@ static void statistics_show_what_was_used(void **state)
 	wait_for(pid);
 }
 
+static void a_meter_reads_what_the_statistics_say_until_the_end(void **state)
+{
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	const unsigned all = CGROUP_HAVE_CPU | CGROUP_HAVE_MEMORY | CGROUP_HAVE_SWAP | CGROUP_HAVE_PIDS |
+			     CGROUP_HAVE_PSI;
+	struct cgroup_limits l = { .optional = ~UINT64_C(0) };
+	struct cgroup_stats before, st, after;
+	struct cgroup_meter *m;
+	struct err gone = ERR_INIT;
+	struct cgroup *cg;
+	pid_t pid;
+
+	cgroup_limits_set(&l, CGROUP_MEMORY_LIMIT, 64 << 20);
+	cg = make("meter", &l, &a);
+	pid = run_inside(cg, NULL, burn);
+	OK(cgroup_meter_open(host, cgroup_path(cg), &m, err));
+	for (int i = 0; i < 20; i++) {
+		usleep(5000);
+		OK(cgroup_stats(cg, &before, err));
+		OK(cgroup_meter_read(m, &st, err));
+		OK(cgroup_stats(cg, &after, err));
+		assert_int_equal(st.have, after.have & all);
+		assert_true(st.cpu_usage_nsec >= before.cpu_usage_nsec && st.cpu_usage_nsec <= after.cpu_usage_nsec);
+		assert_true(st.page_faults >= before.page_faults && st.page_faults <= after.page_faults);
+		assert_int_equal(st.memory_limit, after.memory_limit);
+		assert_int_equal(st.swap_limit, after.swap_limit);
+		assert_int_equal(st.pids, after.pids);
+		assert_true(st.memory_working_set <= st.memory_usage);
+	}
+	remove_it(cg);
+	wait_for(pid);
+	assert_true(cgroup_meter_read(m, &st, &gone) < 0);
+	assert_int_equal(gone.kind, ERR_NOT_FOUND);
+	cgroup_meter_free(m);
+	assert_true(cgroup_meter_open(host, "/no/such/cgroup", &m, &gone) < 0);
+}
+
 static void details_agree_with_the_statistics(void **state)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
@@ -785,6 +822,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(devices_are_what_the_rules_say_also_after_updates),
 	cmocka_unit_test(an_oom_kill_is_counted_and_reported),
 	cmocka_unit_test(statistics_show_what_was_used),
+	cmocka_unit_test(a_meter_reads_what_the_statistics_say_until_the_end),
 	cmocka_unit_test(details_agree_with_the_statistics),
 	cmocka_unit_test(becoming_empty_is_reported),
 	cmocka_unit_test(huge_page_limits_are_set_where_the_controller_is),

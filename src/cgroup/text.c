@@ -34,14 +34,10 @@ void cgroup_text_keys(char *text, const struct cgroup_key *keys, size_t n, void 
 	}
 }
 
-int cgroup_text_number(int dir, const char *file, uint64_t *ret)
+int cgroup_text_number_of(const char *text, uint64_t *ret)
 {
-	char text[64];
-	ssize_t n = sys_file_read_text(dir, file, text, sizeof(text));
 	uint64_t v;
 
-	if (n < 0)
-		return (int)n;
 	if (str_eq(text, "max") || str_eq(text, "-1")) {
 		*ret = UINT64_MAX;
 		return 0;
@@ -53,11 +49,27 @@ int cgroup_text_number(int dir, const char *file, uint64_t *ret)
 	return 0;
 }
 
+int cgroup_text_number(int dir, const char *file, uint64_t *ret)
+{
+	char text[64];
+	ssize_t n = sys_file_read_text(dir, file, text, sizeof(text));
+
+	return n < 0 ? (int)n : cgroup_text_number_of(text, ret);
+}
+
 static void psi_line(const char *text, double *avg10, double *avg60, double *avg300, uint64_t *total)
 {
 	if (text)
 		sscanf(text + 5, "avg10=%lf avg60=%lf avg300=%lf total=%" SCNu64, avg10, avg60, avg300,
 		       total);
+}
+
+void cgroup_text_psi_of(const char *text, struct cgroup_psi *ret)
+{
+	psi_line(strstr(text, "some "), &ret->some_avg10, &ret->some_avg60, &ret->some_avg300,
+		 &ret->some_total_usec);
+	psi_line(strstr(text, "full "), &ret->full_avg10, &ret->full_avg60, &ret->full_avg300,
+		 &ret->full_total_usec);
 }
 
 int cgroup_text_psi(int dir, const char *file, struct cgroup_psi *ret)
@@ -67,10 +79,7 @@ int cgroup_text_psi(int dir, const char *file, struct cgroup_psi *ret)
 
 	if (n < 0)
 		return (int)n;
-	psi_line(strstr(text, "some "), &ret->some_avg10, &ret->some_avg60, &ret->some_avg300,
-		 &ret->some_total_usec);
-	psi_line(strstr(text, "full "), &ret->full_avg10, &ret->full_avg60, &ret->full_avg300,
-		 &ret->full_total_usec);
+	cgroup_text_psi_of(text, ret);
 	return 0;
 }
 

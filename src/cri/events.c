@@ -11,6 +11,7 @@
  * EVENTS_WAITING_MAX of patience, and delays nobody.
  */
 #include "cri/call.h"
+#include "cri/samples.h"
 
 enum { EVENTS_WAITING_MAX = 4 << 20 };
 
@@ -75,6 +76,8 @@ static void on_event(enum pod_event what, const struct pod_sandbox *pod, const s
 	struct event *event;
 	size_t len;
 
+	if (what == POD_EVENT_DELETED)
+		cri_samples_forget(e->cri->samples, container ? container->id : pod->id);
 	e->seq++;
 	if (!e->n_subscribers)
 		return;

@@ -183,12 +183,54 @@ static Runtime__V1__IoUsage *io(struct cri_call *c, const struct cgroup_stats *s
 	return u;
 }
 
-/* What a container wrote is found by a walk; a kubelet that asks every ten seconds gets one
- * walk for each of them at most. */
+/* ---- writable layers ---- */
+
+/*
+ * What a container wrote is found by a walk over its files. The first answer waits for one; after
+ * that the figure is as old as its timestamp says, and walks go on beside the calls, one after
+ * another, so that a container with a million files makes no call slow.
+ */
+static void measure_layers(void *user)
+{
+	struct cri *cri = user;
+	char *id;
+
+	while ((id = cri_samples_take_due(cri->samples))) {
+		struct cri_layer_size size = { .at = time_now_real() };
+
+		if (store_snapshot_usage(cri->settings.store, id, &size.bytes, &size.inodes, NULL) == 0)
+			cri_samples_set_layer(cri->samples, id, &size);
+		free(id);
+	}
+}
+
+static void layers_measured(void *user)
+{
+	struct cri *cri = user;
+
+	cri->open_calls--;
+}
+
+static void measure_soon(void *user)
+{
+	struct cri *cri = user;
+
+	cri->open_calls++; /* the store stays until its end */
+	if (event_work(cri->settings.loop, measure_layers, layers_measured, cri) < 0) {
+		measure_layers(cri);
+		layers_measured(cri);
+	}
+}
+
 bool cri_layer_size(struct cri *cri, const char *id, int64_t now, struct cri_layer_size *ret)
 {
-	if (cri_samples_layer(cri->samples, id, now, ret))
+	bool due;
+
+	if (cri_samples_layer(cri->samples, id, now, ret, &due)) {
+		if (due)
+			event_loop_post(cri->settings.loop, measure_soon, cri);
 		return true;
+	}
 	ret->at = now;
 	if (store_snapshot_usage(cri->settings.store, id, &ret->bytes, &ret->inodes, NULL) < 0)
 		return false;
@@ -212,24 +254,13 @@ static Runtime__V1__FilesystemUsage *writable_layer(struct cri_call *c, const ch
 	return u;
 }
 
-static void read_cgroup(const char *path, struct cgroup_stats *ret)
-{
-	CLEANUP(cgroup_freep) struct cgroup *cg = NULL;
-	const struct cgroup_host *host;
-
-	*ret = (struct cgroup_stats){ 0 };
-	if (str_empty(path) || cgroup_host_get(&host, NULL) < 0 || cgroup_open(host, path, &cg, NULL) < 0 ||
-	    cgroup_stats(cg, ret, NULL) < 0)
-		ret->have = 0;
-}
-
 static Runtime__V1__ContainerStats *stats_of(struct cri_call *c, const struct container_view *view)
 {
 	Runtime__V1__ContainerStats *stats = CRI_NEW(c, container_stats);
 	struct cgroup_stats st;
 	int64_t now;
 
-	read_cgroup(view->cgroup_path, &st);
+	cri_samples_cgroup(c->cri->samples, view->id, view->cgroup_path, &st);
 	now = time_now_real();
 	stats->attributes = view->attributes;
 	stats->cpu = cpu(c, view->id, &st, now);
@@ -274,7 +305,7 @@ static Runtime__V1__PodSandboxStats *pod_stats_of(struct cri_call *c, const stru
 	struct cgroup_stats st;
 	int64_t now;
 
-	read_cgroup(view->cgroup_path, &st);
+	cri_samples_cgroup(c->cri->samples, view->id, view->cgroup_path, &st);
 	now = time_now_real();
 	stats->attributes = view->attributes;
 	stats->linux = own;

@@ -85,6 +85,32 @@ static void a_rate_needs_two_samples_and_keeps_its_window(void **state)
 	cri_samples_free(s);
 }
 
+static void a_layer_that_is_old_is_due_once(void **state)
+{
+	struct cri_samples *s = cri_samples_new();
+	struct cri_layer_size size = { .at = 100 * NSEC_PER_SEC, .bytes = 5 }, got;
+	char *id;
+	bool due;
+
+	assert_false(cri_samples_layer(s, "a", 100 * NSEC_PER_SEC, &got, &due));
+	cri_samples_set_layer(s, "a", &size);
+	assert_true(cri_samples_layer(s, "a", 105 * NSEC_PER_SEC, &got, &due));
+	assert_true(got.bytes == 5 && !due);
+	assert_null(cri_samples_take_due(s));
+	/* the old figure is given meanwhile; one is told to take the due ones */
+	assert_true(cri_samples_layer(s, "a", 111 * NSEC_PER_SEC, &got, &due));
+	assert_true(got.bytes == 5 && due);
+	assert_true(cri_samples_layer(s, "a", 112 * NSEC_PER_SEC, &got, &due));
+	assert_false(due);
+	id = cri_samples_take_due(s);
+	assert_string_equal(id, "a");
+	free(id);
+	assert_null(cri_samples_take_due(s));
+	cri_samples_forget(s, "a");
+	assert_false(cri_samples_layer(s, "a", 113 * NSEC_PER_SEC, &got, &due));
+	cri_samples_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -92,6 +118,7 @@ int main(void)
 		cmocka_unit_test(all_labels_must_be_there),
 		cmocka_unit_test(a_filter_is_all_of_its_parts),
 		cmocka_unit_test(a_rate_needs_two_samples_and_keeps_its_window),
+		cmocka_unit_test(a_layer_that_is_old_is_due_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
