@@ -85,6 +85,8 @@ struct config_registry {
 
 struct config_pods {
 	char *cgroup_parent;   /* for pods that name none */
+	int cgroup_driver;     /* 0 cgroupfs, 1 systemd */
+	int cpu_weight;        /* enum cgroup_weight_curve: 0 linear, 1 quadratic */
 	char *seccomp_profile_root;
 	char **cdi_spec_dirs;  /* later ones win */
 	size_t n_cdi_spec_dirs;

@@ -70,8 +70,15 @@ static const struct config_key registry_keys[] = {
 };
 static const struct config_section registry = SECTION(struct config_registry, registry_keys);
 
+static const char *const cgroup_drivers[] = { "cgroupfs", "systemd", NULL };
+static const char *const cpu_weights[] = { "linear", "quadratic", NULL };
+
 static const struct config_key pods_keys[] = {
 	KEY(struct config_pods, cgroup_parent, PATH, "/caisson"),
+	{ .name = "cgroup_driver", .kind = CONFIG_CHOICE, .offset = offsetof(struct config_pods, cgroup_driver),
+	  .def = "cgroupfs", .names = cgroup_drivers },
+	{ .name = "cpu_weight", .kind = CONFIG_CHOICE, .offset = offsetof(struct config_pods, cpu_weight),
+	  .def = "linear", .names = cpu_weights },
 	KEY(struct config_pods, seccomp_profile_root, PATH, "/var/lib/kubelet/seccomp"),
 	KEY_LIST(struct config_pods, cdi_spec_dirs, PATH_LIST, "/etc/cdi /var/run/cdi"),
 };

@@ -134,6 +134,8 @@ static void the_packaged_file_says_the_defaults(void **state)
 	assert_string_equal(c.root, d.root);
 	assert_string_equal(c.state, d.state);
 	assert_string_equal(c.address, d.address);
+	assert_int_equal(c.pods.cgroup_driver, d.pods.cgroup_driver);
+	assert_int_equal(c.pods.cpu_weight, d.pods.cpu_weight);
 	assert_int_equal(c.log_level, d.log_level);
 	assert_string_equal(c.cni.conf_dir, d.cni.conf_dir);
 	assert_int_equal(c.cni.n_bin_dirs, d.cni.n_bin_dirs);

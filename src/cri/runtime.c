@@ -93,7 +93,8 @@ CRI_METHOD(runtime_config)
 	Runtime__V1__RuntimeConfigResponse *res = CRI_NEW(c, runtime_config_response);
 
 	res->linux = CRI_NEW(c, linux_runtime_configuration);
-	res->linux->cgroup_driver = RUNTIME__V1__CGROUP_DRIVER__CGROUPFS;
+	res->linux->cgroup_driver = c->cri->settings.systemd_cgroup ? RUNTIME__V1__CGROUP_DRIVER__SYSTEMD :
+								      RUNTIME__V1__CGROUP_DRIVER__CGROUPFS;
 	cri_reply(c, res);
 	return 0;
 }

@@ -8,6 +8,7 @@
  */
 #include "cdi/cdi.h"
 #include "mnt/mnt.h"
+#include "pod/cgroup.h"
 #include "pod/files.h"
 #include "pod/plugins.h"
 #include "pod/spec.h"
@@ -281,7 +282,7 @@ static int write_bundle(struct pod_container *c, const struct pod_spec *spec, st
 		return r;
 	/* a plugin may have put it elsewhere */
 	pod_lock(m);
-	if (!str_eq(c->cgroup_path, config.linux_->cgroups_path))
+	if (!str_eq(pod_cgroup_request(c->cgroup_path, a), config.linux_->cgroups_path))
 		c->cgroup_path = arena_strdup(&c->priv->arena, config.linux_->cgroups_path);
 	pod_unlock(m);
 	r = sys_file_replace(AT_FDCWD, arena_printf(a, "%s/config.json", c->dir), text.data, text.len, 0600,
@@ -379,7 +380,7 @@ static void fill(struct pod_container *c, const struct image *img)
 	c->state = POD_CREATED;
 	c->image_id = arena_strdup(a, img->id);
 	c->image_ref = arena_strdup(a, img->n_repo_digests ? img->repo_digests[0] : img->id);
-	c->cgroup_path = arena_printf(a, "%s/%s", c->pod->cgroup_path, c->id);
+	c->cgroup_path = pod_cgroup_below(c->pod->cgroup_path, c->id, a);
 	c->stop_signal = stop_signal(config, img);
 	c->priv->boot_id = arena_strdup(a, sys_boot_id());
 	if (!str_empty(logs) && !str_empty(config->log_path))

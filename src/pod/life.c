@@ -2,6 +2,7 @@
  * StartContainer, StopContainer, RemoveContainer, ExecSync, ReopenContainerLog. Worker threads;
  * each is one straight line over the shim's calls.
  */
+#include "pod/cgroup.h"
 #include "pod/plugins.h"
 #include "pod/userns.h"
 
@@ -51,6 +52,7 @@ static int create_task(struct pod_container *c, const char *address, pid_t *ret_
 	struct shim_create create = {
 		.id = c->id, .bundle = c->dir, .runtime_root = m->runtime_root,
 		.log_path = c->log_path ? c->log_path : "", .terminal = c->config->tty, .stdin_open = c->config->stdin_open,
+		.systemd_cgroup = pod_cgroup_is_unit(c->cgroup_path),
 	};
 	const struct pod_namespaces *ns = &c->pod->config->security.namespaces;
 	int r = store_snapshot_get(m->store, c->id, &snap, err);

@@ -46,6 +46,7 @@ static void settings_copy(struct pod_manager *m, const struct pod_settings *s)
 	m->settings.state = arena_strdup(a, s->state);
 	m->settings.shim_binary = arena_strdup(a, s->shim_binary);
 	m->settings.pause_binary = arena_strdup(a, s->pause_binary);
+	m->host.quadratic_weight = s->quadratic_weight;
 	m->settings.cgroup_parent = arena_strdup(a, s->cgroup_parent ? s->cgroup_parent : "/caisson");
 	m->settings.seccomp_profile_root =
 		arena_strdup(a, s->seccomp_profile_root ? s->seccomp_profile_root :

@@ -34,6 +34,7 @@ struct pod_host {
 	bool swap_limit;       /* memory + swap can be limited */
 	uint64_t caps;         /* that a container can have at most */
 	bool user_namespaces;  /* the file system of the layers has idmapped mounts */
+	bool quadratic_weight; /* of the settings */
 };
 
 struct pod_manager {

@@ -5,6 +5,8 @@
  */
 #include "pod/pause.h"
 
+#include "pod/cgroup.h"
+
 #include "pod/security.h"
 #include "pod/userns.h"
 
@@ -126,7 +128,7 @@ int pod_pause_spec(const struct pod_manager *m, const struct pod_sandbox *p, con
 	}
 	l->sysctl = p->config->sysctls;
 	l->n_sysctl = p->config->n_sysctls;
-	l->cgroups_path = arena_printf(a, "%s/%s", p->cgroup_path, p->id);
+	l->cgroups_path = pod_cgroup_request(pod_cgroup_below(p->cgroup_path, p->id, a), a);
 	l->resources = arena_new(a, 1, sizeof(*l->resources));
 	l->resources->cpu = arena_new(a, 1, sizeof(*l->resources->cpu));
 	*shares = 2;

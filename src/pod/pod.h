@@ -228,6 +228,8 @@ struct pod_settings {
 	const char *root, *state;        /* absolute directories */
 	const char *shim_binary, *pause_binary; /* absolute paths */
 	const char *cgroup_parent;       /* for pods that name none: "/caisson" */
+	bool systemd_cgroup;             /* slices and scopes, made by systemd */
+	bool quadratic_weight;           /* CPU shares become cpu.weight by the newer curve */
 	const char *seccomp_profile_root; /* relative Localhost profiles, /var/lib/kubelet/seccomp */
 	const char *const *cdi_dirs;     /* borrowed for the manager's life */
 	size_t n_cdi_dirs;

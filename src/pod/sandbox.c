@@ -203,7 +203,8 @@ static int start_pause(void *user, struct err *err)
 	struct pod_sandbox *p = job->p;
 	struct pod_manager *m = p->priv->m;
 	autofree char *bundle = mem_printf("%s/pause", p->dir);
-	struct shim_create create = { .id = p->id, .bundle = bundle, .runtime_root = m->runtime_root };
+	struct shim_create create = { .id = p->id, .bundle = bundle, .runtime_root = m->runtime_root,
+				      .systemd_cgroup = pod_cgroup_is_unit(p->cgroup_path) };
 	struct shim_process shim = { 0 };
 	struct shim_launch launch;
 	uint64_t ticks = 0;

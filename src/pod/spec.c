@@ -4,6 +4,8 @@
  */
 #include "pod/spec.h"
 
+#include "pod/cgroup.h"
+
 #include "pod/security.h"
 #include "pod/userns.h"
 
@@ -206,9 +208,13 @@ static void put_annotations(const struct pod_spec *in, struct arena *a, struct o
 		{ "io.kubernetes.cri.image-name", in->config->image },
 	};
 
-	c->annotations = arena_new(a, ARRAY_LEN(all), sizeof(*c->annotations));
+	c->annotations = arena_new(a, ARRAY_LEN(all) + 1, sizeof(*c->annotations));
 	memcpy(c->annotations, all, sizeof(all));
 	c->n_annotations = ARRAY_LEN(all);
+	if (in->host->quadratic_weight)
+		c->annotations[c->n_annotations++] = (struct json_kv){
+			arena_strdup(a, "org.caisson.cpu-weight-curve"), arena_strdup(a, "quadratic")
+		};
 }
 
 int pod_spec_build(const struct pod_spec *in, struct arena *a, struct oci_config *ret, struct err *err)
@@ -223,7 +229,7 @@ int pod_spec_build(const struct pod_spec *in, struct arena *a, struct oci_config
 	c.root = arena_new(a, 1, sizeof(*c.root));
 	c.root->path = arena_strdup(a, in->rootfs);
 	c.root->readonly = s->readonly_rootfs;
-	l->cgroups_path = arena_strdup(a, in->cgroup_path);
+	l->cgroups_path = pod_cgroup_request(in->cgroup_path, a);
 	r = put_process(in, a, &c, &caps, err);
 	if (r == 0)
 		r = put_namespaces(in, a, l, err);

@@ -46,7 +46,8 @@ static int end_pause(void *user, struct err *err)
 	struct pod_manager *m = p->priv->m;
 	autofree char *bundle = mem_printf("%s/pause", p->dir);
 	autofree char *record = mem_printf("%s/%s", m->runtime_root, p->id);
-	autofree char *cgroup = mem_printf("%s/%s", p->cgroup_path ? p->cgroup_path : "", p->id);
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	const char *cgroup = pod_cgroup_below(p->cgroup_path ? p->cgroup_path : "", p->id, &a);
 	struct pod_process pause = pod_sandbox_process(p), monitor;
 	struct shim_process shim;
 	struct shim_launch launch;

@@ -139,6 +139,7 @@ int shim_task_create(const char *address, const struct shim_create *what, int64_
 		req.n_rootfs = 1;
 	}
 	options.root = text(what->runtime_root);
+	options.systemd_cgroup = what->systemd_cgroup;
 	r = rpc_pb_pack(&options.base, &packed, err);
 	if (r < 0)
 		return r;

@@ -82,6 +82,7 @@ struct shim_create {
 	const char *upper, *work;   /* NULL both: read-only */
 	const struct ns_id_map *uids, *gids; /* the lowers are idmapped by them; n 0: they are not */
 	size_t n_uids, n_gids;
+	bool systemd_cgroup;        /* linux.cgroupsPath names a unit of systemd's */
 	const char *log_path;       /* becomes cri://log_path; "": only for those who attach; NULL: /dev/null */
 	bool terminal;
 	bool stdin_open;            /* stdin is the FIFO <bundle>/stdin, which shim_task_create makes;

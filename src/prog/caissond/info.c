@@ -50,7 +50,7 @@ const char *daemon_config_json(struct daemon *d)
 		.config_file = (char *)d->config_file,
 		.shim = c->shim_binary,
 		.pause = c->pause_binary,
-		.cgroup_driver = (char *)"cgroupfs",
+		.cgroup_driver = (char *)(c->pods.cgroup_driver ? "systemd" : "cgroupfs"),
 		.cgroup_parent = c->pods.cgroup_parent,
 		.cni = { c->cni.conf_dir, c->cni.bin_dirs, c->cni.default_bridge, c->cni.default_subnet,
 			 c->cni.n_bin_dirs },
