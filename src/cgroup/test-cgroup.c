@@ -721,7 +721,7 @@ static void details_agree_with_the_statistics(void **state)
 	pid_t pid = run_inside(cg, NULL, burn);
 	uint64_t anon = 0, sum = 0;
 
-	for (int i = 0; i < 1000 && sum <= 5 * NSEC_PER_MSEC && anon < 4 << 20; i++) {
+	for (int i = 0; i < 1000; i++) {
 		usleep(10000);
 		OK(cgroup_memory_details(cg, &a, &memory, &n_memory, err));
 		OK(cgroup_cpu_details(cg, &a, &cpus, &n_cpus, err));
@@ -731,6 +731,8 @@ static void details_agree_with_the_statistics(void **state)
 		for (size_t k = 0; k < n_memory; k++)
 			if (str_eq(memory[k].name, host->mode == CGROUP_V2 ? "anon" : "total_rss"))
 				anon = memory[k].value;
+		if ((sum || !n_cpus) && (anon || !n_memory))
+			break;
 	}
 	OK(cgroup_io_details(cg, &a, &io, &n_io, err));
 	OK(cgroup_stats(cg, &st, err));
@@ -740,9 +742,9 @@ static void details_agree_with_the_statistics(void **state)
 	} else {
 		assert_int_equal(n_memory, 0);
 	}
-	/* only v1 counts by CPU */
+	/* only v1 counts by CPU: user and system time by ticks, so the sum is not the exact usage */
 	if (host->of[CGROUP_CPUACCT] >= 0)
-		assert_true(n_cpus > 0 && sum > 0 && sum <= st.cpu_usage_nsec + 10 * NSEC_PER_MSEC);
+		assert_true(n_cpus > 0 && n_cpus <= (size_t)sysconf(_SC_NPROCESSORS_CONF) && sum > 0);
 	else
 		assert_int_equal(n_cpus, 0);
 	if (host->of[CGROUP_IO] < 0)
