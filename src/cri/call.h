@@ -153,6 +153,9 @@ CRI_METHOD(remove_image);
 CRI_METHOD(image_fs_info);
 CRI_METHOD(import);
 CRI_METHOD(explain);
+CRI_METHOD(pulls);
+/* The counters of pulls in Prometheus' text format, appended: -EMSGSIZE. */
+int cri_image_metrics(struct image_table *images, struct buf *out);
 
 CRI_METHOD(get_events);
 CRI_METHOD(stream_pod_sandboxes);

@@ -73,6 +73,7 @@ static const struct cri_method image_methods[] = {
 static const struct cri_method own_image_methods[] = {
 	{ .name = "Import", .request = &caisson__v1__import_request__descriptor, .mode = CRI_WORKER, .fn = cri_import,
 	  .changes = true },
+	{ .name = "Pulls", .request = &caisson__v1__pulls_request__descriptor, .mode = CRI_INLINE, .fn = cri_pulls },
 	{ .name = "Explain", .request = &caisson__v1__explain_request__descriptor, .mode = CRI_WORKER, .fn = cri_explain },
 };
 

@@ -103,6 +103,8 @@ static void take_samples(void *user)
 	for (size_t i = 0; i < n; i++)
 		cri_measure_pod(s->cri, ids[i], prometheus_add, p, NULL); /* one that is gone is left out */
 	s->r = prometheus_text(p, &s->text);
+	if (s->r == 0)
+		s->r = cri_image_metrics(s->cri->settings.images, &s->text);
 	prometheus_free(p);
 }
 

@@ -100,6 +100,9 @@ static int try_once(const struct fetch *f, struct fetched *l, bool fresh, struct
 		r = store_blob_commit(l->lease, f->descriptor->digest, copy, err);
 		l->has_blob = r == 0;
 	}
+	atomic_fetch_add(&f->table->counters.bytes_resumed, from.have);
+	atomic_fetch_add(&f->table->counters.bytes_fetched,
+			 from.at - (from.at < from.have ? from.at : from.have));
 	again = r < 0 && err && err->kind == ERR_CORRUPT && !fresh && resume_distrust(&from);
 	/* what broke off or was stopped goes on here; what is wrong, and a full disk, wants it gone */
 	resume_close(&from, r < 0 && err && (err->kind == ERR_UNAVAILABLE || err->kind == ERR_CANCELLED ||
@@ -115,6 +118,8 @@ static int fetch_fresh(const struct fetch *f, struct fetched *l, struct err *err
 		err_clear(err);
 		unpack_result_done(&l->unpacked);
 		l->unpacked = (struct unpack_result)UNPACK_RESULT_INIT;
+		if (f->progress)
+			atomic_store(f->progress, 0);
 		r = try_once(f, l, true, err);
 	}
 	if (r < 0)
@@ -126,8 +131,10 @@ static int fetch_fresh(const struct fetch *f, struct fetched *l, struct err *err
 	l->layer.inodes = l->unpacked.inodes;
 	l->layer.has_root = l->unpacked.has_root;
 	/* a tree that depends on those below it is only itself in this chain */
-	snprintf(l->layer.key, sizeof(l->layer.key), "%s", unpack_depends(&l->unpacked) ? f->chain_id : f->diff_id);
+	snprintf(l->layer.key, sizeof(l->layer.key), "%s",
+		 unpack_depends(&l->unpacked) ? f->chain_id : f->diff_id);
 	l->fresh = true;
+	atomic_fetch_add(&f->table->counters.layers_fetched, 1);
 	return 0;
 }
 
@@ -190,6 +197,7 @@ int fetch_layer(const struct fetch *f, struct fetched **ret, struct err *err)
 		if (l) {
 			fetched_free(mine);
 			if (use) {
+				atomic_fetch_add(&t->counters.layers_joined, 1);
 				*ret = l;
 				return 0;
 			}

@@ -30,7 +30,7 @@ struct fetch {
 	const struct oci_descriptor *descriptor;
 	const char *diff_id, *chain_id;
 	const atomic_bool *stop;   /* ends waiting and reading */
-	_Atomic uint64_t *progress;
+	_Atomic uint64_t *progress; /* NULL: nobody looks */
 };
 
 /* Blocks until the layer is there. The caller's reference ends with fetched_free. */

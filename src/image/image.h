@@ -149,10 +149,17 @@ struct image_auth {
 	const char *registry_token; /* a Bearer token for the registry itself */
 };
 
+struct image_layer_progress {
+	const char *digest;
+	const char *state;    /* "waiting", "fetching", "fetched", "here": it was on disk or in flight */
+	uint64_t done, total; /* compressed bytes */
+};
+
 struct image_progress {
 	const char *stage;    /* "resolving", "fetching", "publishing" */
 	uint64_t done, total; /* compressed bytes; total 0: not known yet */
 	size_t layers_done, layers;
+	const struct image_layer_progress *each; /* of the layers; NULL while none are known */
 };
 /* On the calling thread, a few times a second while it waits. */
 typedef void (*image_progress_fn)(const struct image_progress *p, void *user);
@@ -177,6 +184,34 @@ void image_cancel_fire(struct image_cancel *c); /* any thread; does not wait */
  * repository's digest name are bound to the image. By digest: only the digest name.
  */
 int image_pull(struct image_table *t, const struct image_pull *p, char **ret_id, struct err *err);
+
+/* ---- what pulls are doing ---- */
+
+struct image_pull_state {
+	char name[REFERENCE_TEXT_MAX];
+	int64_t began;        /* real ns */
+	unsigned waiters;     /* callers that wait for it */
+	struct image_progress progress;
+};
+
+/* The pulls that run, oldest first; heap, image_pulls_free. Does not wait for disk or network. */
+void image_pulls(struct image_table *t, struct image_pull_state **ret, size_t *ret_n);
+void image_pulls_free(struct image_pull_state *list, size_t n);
+
+/* Sums since the table was made. */
+struct image_counters {
+	uint64_t running;         /* pulls, now */
+	uint64_t begun;           /* pieces of work; */
+	uint64_t joined;          /* callers that found one */
+	uint64_t done, failed, cancelled;
+	uint64_t layers_fetched, layers_joined;
+	uint64_t bytes_fetched;   /* of layers, over the network */
+	uint64_t bytes_resumed;   /* that an earlier pull had fetched */
+	uint64_t requests;        /* to registries and token servers */
+	uint64_t retries;         /* transfers that broke off or stalled and were gone on with */
+};
+
+void image_counters(struct image_table *t, struct image_counters *ret);
 
 /*
  * How image_pull would ask for a name: each host in its order with what became of it, and the

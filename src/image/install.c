@@ -42,6 +42,12 @@ static void fail(struct crew *c, int r, const struct err *err)
 	pthread_mutex_unlock(&c->in->table->mutex);
 }
 
+static void set_state(struct install *in, size_t i, const char *state)
+{
+	if (in->layers)
+		atomic_store(&in->layers[i].state, state);
+}
+
 static void *work(void *user)
 {
 	struct crew *c = user;
@@ -57,13 +63,15 @@ static void *work(void *user)
 		if (i >= res->manifest.n_layers || atomic_load(in->stop))
 			return NULL;
 		f = (struct fetch){ in->table, in->content, &res->manifest.layers[i],
-				    res->config.rootfs.diff_ids[i], c->chains[i], in->stop, &in->bytes_done };
+				    res->config.rootfs.diff_ids[i], c->chains[i], in->stop,
+				    in->layers ? &in->layers[i].done : NULL };
+		set_state(in, i, "fetching");
 		r = fetch_layer(&f, &c->layers[i], &err);
 		if (r < 0) {
 			fail(c, r, &err);
 			return NULL;
 		}
-		atomic_fetch_add(&in->layers_done, 1);
+		set_state(in, i, c->layers[i]->fresh ? "fetched" : "here");
 	}
 }
 

@@ -3,6 +3,12 @@
 
 #include "image/resolve.h"
 
+/* For progress: one a layer, written by whoever fetches it. */
+struct install_layer {
+	_Atomic uint64_t done;       /* bytes of its blob */
+	_Atomic(const char *) state; /* of image_layer_progress; NULL: "waiting" */
+};
+
 struct install {
 	struct image_table *table;
 	struct content *content;
@@ -10,8 +16,7 @@ struct install {
 	const char *const *refs;     /* names to bind */
 	size_t n_refs;
 	atomic_bool *stop;           /* set by whoever cancels, and by the first failure */
-	_Atomic uint64_t bytes_done; /* for progress */
-	atomic_size_t layers_done;
+	struct install_layer *layers; /* as many as the manifest has, or NULL */
 	_Atomic(const char *) stage;
 };
 

@@ -22,9 +22,8 @@ struct pull {
 	int r;
 	struct err err;
 	char id[STORE_DIGEST_MAX];
-	/* what progress is told from; install is set once resolved, under t->mutex */
-	struct install *install;
-	struct image_progress progress;
+	int64_t began;
+	struct install *install;   /* what progress is told from; set once resolved, under t->mutex */
 };
 
 struct image_cancel {
@@ -144,9 +143,12 @@ static int install_resolved(struct pull *p, struct content *c, const struct reso
 		snprintf(by_digest.digest, sizeof(by_digest.digest), "%s", res->documents[0].digest);
 		refs[in.n_refs++] = reference_format(&by_digest, digest);
 	}
+	in.layers = mem_new(res->manifest.n_layers + 1, sizeof(*in.layers));
+	in.stage = "fetching";
 	set_install(p, &in);
 	r = image_install(&in, err);
 	set_install(p, NULL);
+	free(in.layers);
 	return r;
 }
 
@@ -205,6 +207,12 @@ static void *pull_thread(void *user)
 	int r = run(p, &p->err);
 
 	WITH_MUTEX(&t->mutex);
+	if (r == 0)
+		atomic_fetch_add(&t->counters.done, 1);
+	else if (p->err.kind == ERR_CANCELLED)
+		atomic_fetch_add(&t->counters.cancelled, 1);
+	else
+		atomic_fetch_add(&t->counters.failed, 1);
 	p->r = r;
 	p->done = true;
 	list_remove(&p->link); /* who comes now asks the registry again */
@@ -248,8 +256,10 @@ static struct pull *join(struct image_table *t, const struct reference *ref, con
 	int r;
 
 	list_for_each(it, &t->pulls, struct pull, link)
-		if (str_eq(it->key, key) && !atomic_load(&it->stop))
+		if (str_eq(it->key, key) && !atomic_load(&it->stop)) {
+			atomic_fetch_add(&t->counters.joined, 1);
 			return it;
+		}
 	if (!auth)
 		auth = &anonymous;
 	p = mem_new(1, sizeof(*p));
@@ -259,6 +269,7 @@ static struct pull *join(struct image_table *t, const struct reference *ref, con
 	p->auth = (struct image_auth){ mem_strdup(auth->username), mem_strdup(auth->password),
 				       mem_strdup(auth->auth), mem_strdup(auth->server_address),
 				       mem_strdup(auth->identity_token), mem_strdup(auth->registry_token) };
+	p->began = time_now_real();
 	p->refs = 1; /* the thread's */
 	list_append(&t->pulls, &p->link);
 	pthread_attr_init(&attr);
@@ -271,24 +282,48 @@ static struct pull *join(struct image_table *t, const struct reference *ref, con
 		return NULL;
 	}
 	t->n_threads++;
+	atomic_fetch_add(&t->counters.begun, 1);
 	return p;
 }
 
-/* Under the mutex. */
+/*
+ * Under the mutex. What it points to is the heap's: progress_done. Digests and the manifest that
+ * they are of outlive the mutex only as long as the pull is not done, so they are copied.
+ */
 static struct image_progress progress_of(const struct pull *p)
 {
 	struct image_progress g = { .stage = "resolving" };
 	const struct install *in = p->install;
+	struct image_layer_progress *each;
 
 	if (!in)
 		return g;
 	g.stage = atomic_load(&in->stage);
-	g.done = atomic_load(&in->bytes_done);
-	g.layers_done = atomic_load(&in->layers_done);
 	g.layers = in->resolved->manifest.n_layers;
-	for (size_t i = 0; i < g.layers; i++)
-		g.total += (uint64_t)in->resolved->manifest.layers[i].size;
+	g.each = each = mem_new(g.layers + 1, sizeof(*each));
+	for (size_t i = 0; i < g.layers; i++) {
+		const struct oci_descriptor *d = &in->resolved->manifest.layers[i];
+		const char *state = atomic_load(&in->layers[i].state);
+		bool done = state && !str_eq(state, "fetching");
+
+		each[i] = (struct image_layer_progress){
+			mem_strdup(d->digest), state ? state : "waiting", atomic_load(&in->layers[i].done),
+			(uint64_t)d->size,
+		};
+		if (done || each[i].done > each[i].total)
+			each[i].done = each[i].total;
+		g.layers_done += done;
+		g.done += each[i].done;
+		g.total += each[i].total;
+	}
 	return g;
+}
+
+static void progress_done(struct image_progress *g)
+{
+	for (size_t i = 0; g->each && i < g->layers; i++)
+		free((char *)g->each[i].digest);
+	free((void *)g->each);
 }
 
 /* Under the mutex, which is let go while waiting and while progress is told. */
@@ -312,6 +347,7 @@ static void wait_done(struct pull *p, const struct image_pull *req)
 		now = progress_of(p);
 		pthread_mutex_unlock(&t->mutex);
 		req->progress(&now, req->user);
+		progress_done(&now);
 		pthread_mutex_lock(&t->mutex);
 	}
 }
@@ -359,6 +395,51 @@ int image_pull(struct image_table *t, const struct image_pull *req, char **ret_i
 		cancel_watch(req->cancel, NULL);
 	}
 	return r < 0 ? err_wrap(err, r, "pull %.300s", req->name ? req->name : "") : 0;
+}
+
+void image_pulls(struct image_table *t, struct image_pull_state **ret, size_t *ret_n)
+{
+	size_t n = 0;
+
+	WITH_MUTEX(&t->mutex);
+	list_for_each(p, &t->pulls, struct pull, link)
+		n++;
+	*ret = mem_new(n + 1, sizeof(**ret));
+	*ret_n = 0;
+	list_for_each(p, &t->pulls, struct pull, link) {
+		struct image_pull_state *s = &(*ret)[(*ret_n)++];
+
+		reference_format(&p->ref, s->name);
+		s->began = p->began;
+		s->waiters = p->waiters;
+		s->progress = progress_of(p);
+	}
+}
+
+void image_pulls_free(struct image_pull_state *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		progress_done(&list[i].progress);
+	free(list);
+}
+
+void image_counters(struct image_table *t, struct image_counters *ret)
+{
+	*ret = (struct image_counters){
+		.begun = atomic_load(&t->counters.begun),
+		.joined = atomic_load(&t->counters.joined),
+		.done = atomic_load(&t->counters.done),
+		.failed = atomic_load(&t->counters.failed),
+		.cancelled = atomic_load(&t->counters.cancelled),
+		.layers_fetched = atomic_load(&t->counters.layers_fetched),
+		.layers_joined = atomic_load(&t->counters.layers_joined),
+		.bytes_fetched = atomic_load(&t->counters.bytes_fetched),
+		.bytes_resumed = atomic_load(&t->counters.bytes_resumed),
+	};
+	registry_counters(t->registry, &ret->requests, &ret->retries);
+	WITH_MUTEX(&t->mutex);
+	list_for_each(p, &t->pulls, struct pull, link)
+		ret->running++;
 }
 
 int image_explain(struct image_table *t, const struct image_pull *req, struct registry_step **ret,

@@ -30,6 +30,10 @@ struct image_table {
 	/* pull.c, fetch.c */
 	struct list pulls, layers;
 	unsigned n_threads;
+	struct {
+		_Atomic uint64_t begun, joined, done, failed, cancelled;
+		_Atomic uint64_t layers_fetched, layers_joined, bytes_fetched, bytes_resumed;
+	} counters; /* of image_counters */
 	pthread_mutex_t implied; /* serializes implied.c: layers in flight are shared */
 };
 

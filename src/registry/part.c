@@ -95,6 +95,7 @@ static int failed(struct part *p, int r, struct err *err)
 	p->mark = p->at;
 	if (++p->failures >= BLOB_TRIES)
 		return r;
+	atomic_fetch_add(&p->session->reg->pool.retries, 1);
 	/* at once where it had been moving, with patience where it did not */
 	wait = p->failures == 1 ? 0 : (NSEC_PER_SEC / 8) << p->failures;
 	r = session_nap(p->session->cancel, wait, &nap);

@@ -29,6 +29,7 @@ struct pool {
 	pthread_mutex_t mutex;
 	pthread_cond_t cond;
 	unsigned used;
+	_Atomic uint64_t requests, retries; /* counters */
 	unsigned sessions;
 	struct pool_idle {
 		CURLM *multi;

@@ -74,6 +74,8 @@ struct registry_settings {
 int registry_new(const struct registry_settings *settings, struct registry **ret, struct err *err);
 /* New settings: sessions that are open keep theirs. Any thread. */
 void registry_configure(struct registry *reg, const struct registry_settings *settings);
+/* Since it was made. Any thread. */
+void registry_counters(const struct registry *reg, uint64_t *ret_requests, uint64_t *ret_retries);
 /* After all its sessions. NULL is fine. */
 void registry_free(struct registry *reg);
 

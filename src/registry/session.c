@@ -31,6 +31,12 @@ void registry_configure(struct registry *reg, const struct registry_settings *se
 	policy_unref(old);
 }
 
+void registry_counters(const struct registry *reg, uint64_t *ret_requests, uint64_t *ret_retries)
+{
+	*ret_requests = atomic_load(&reg->pool.requests);
+	*ret_retries = atomic_load(&reg->pool.retries);
+}
+
 void registry_free(struct registry *reg)
 {
 	if (!reg)

@@ -293,6 +293,8 @@ int transfer_start(const struct transfer_request *req, struct transfer **ret,
 	t->body.max = BODY_MAX + 1;
 	t->answer.retry_after = -1;
 	t->easy = curl.easy_init();
+	if (t->pool)
+		atomic_fetch_add(&t->pool->requests, 1);
 	t->multi = t->pool ? pool_take(t->pool, req->url) : curl.multi_init();
 	if (!t->easy || !t->multi) {
 		transfer_free(t);

@@ -33,10 +33,14 @@ int print_out(struct buf *out);
 
 /* images.c */
 int cmd_images(struct client *c, int argc, char **argv, struct err *err);
-int cmd_pull(struct client *c, int argc, char **argv, struct err *err);
 int cmd_import(struct client *c, int argc, char **argv, struct err *err);
-int cmd_image(struct client *c, int argc, char **argv, struct err *err);
 int cmd_rmi(struct client *c, int argc, char **argv, struct err *err);
+
+/* registry.c */
+int cmd_image(struct client *c, int argc, char **argv, struct err *err);
+
+/* pull.c */
+int cmd_pull(struct client *c, int argc, char **argv, struct err *err);
 
 /* pods.c */
 int cmd_version(struct client *c, int argc, char **argv, struct err *err);

@@ -1,7 +1,6 @@
 /* Commands about images. */
 #include "prog/caisson/caisson.h"
 
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 
@@ -35,39 +34,6 @@ int cmd_images(struct client *c, int argc, char **argv, struct err *err)
 	}
 	cli_table_print(&t, &out);
 	return print_out(&out);
-}
-
-int cmd_pull(struct client *c, int argc, char **argv, struct err *err)
-{
-	Runtime__V1__PullImageRequest req = RUNTIME__V1__PULL_IMAGE_REQUEST__INIT;
-	Runtime__V1__ImageSpec spec = RUNTIME__V1__IMAGE_SPEC__INIT;
-	Runtime__V1__AuthConfig auth = RUNTIME__V1__AUTH_CONFIG__INIT;
-	autopb Runtime__V1__PullImageResponse *res = NULL;
-	int opt, r;
-
-	while ((opt = getopt(argc, argv, "u:")) >= 0) {
-		char *colon;
-
-		if (opt != 'u')
-			return -EINVAL;
-		colon = strchr(optarg, ':');
-		if (!colon)
-			return err_set(err, ERR_INVALID, "-u takes USER:PASSWORD");
-		*colon = '\0';
-		auth.username = optarg;
-		auth.password = colon + 1;
-		req.auth = &auth;
-	}
-	if (argc - optind != 1)
-		return -EINVAL;
-	spec.image = argv[optind];
-	req.image = &spec;
-	r = client_call(c, "ImageService/PullImage", &req.base,
-			&runtime__v1__pull_image_response__descriptor, &res, err);
-	if (r < 0)
-		return r;
-	printf("%s\n", res->image_ref);
-	return 0;
 }
 
 int cmd_import(struct client *c, int argc, char **argv, struct err *err)

@@ -1,4 +1,4 @@
-/* Commands about registries: what a pull asks, and whom. */
+/* Commands about pulls: whom they ask, and how far they are. */
 #include "prog/caisson/caisson.h"
 
 #include <stdio.h>
@@ -42,9 +42,40 @@ static int explain(struct client *c, const char *name, struct err *err)
 	return found ? 0 : err_set(err, ERR_NOT_FOUND, "%s: no host has it", name);
 }
 
+/* IMAGE STAGE LAYERS DONE TOTAL SINCE, a row for each pull that runs */
+static int pulls(struct client *c, struct err *err)
+{
+	CLEANUP(cli_table_done) struct cli_table t = CLI_TABLE("IMAGE", "STAGE", "LAYERS", "DONE", "TOTAL",
+							       "BEGUN");
+	Caisson__V1__PullsRequest req = CAISSON__V1__PULLS_REQUEST__INIT;
+	autopb Caisson__V1__PullsResponse *res = NULL;
+	CLEANUP(buf_done) struct buf out = BUF_INIT(1 << 20);
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	int r = client_call(c, "caisson.v1.Images/Pulls", &req.base, &caisson__v1__pulls_response__descriptor,
+			    &res,
+			    err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < res->n_pulls; i++) {
+		const Caisson__V1__Pull *p = res->pulls[i];
+		size_t ready = 0;
+
+		for (size_t j = 0; j < p->n_layers; j++)
+			ready += str_eq(p->layers[j]->state, "fetched") || str_eq(p->layers[j]->state,
+										  "here");
+		cli_table_row(&t, p->image, p->stage, arena_printf(&a, "%zu/%zu", ready, p->n_layers),
+			      cli_size(&a, p->done), cli_size(&a, p->total), cli_age(&a, p->began_at));
+	}
+	cli_table_print(&t, &out);
+	return print_out(&out);
+}
+
 int cmd_image(struct client *c, int argc, char **argv, struct err *err)
 {
 	if (argc == 3 && str_eq(argv[1], "explain"))
 		return explain(c, argv[2], err);
+	if (argc == 2 && str_eq(argv[1], "pulls"))
+		return pulls(c, err);
 	return -EINVAL;
 }
