@@ -16,3 +16,6 @@
 
 #include "oci/config.h"
 #include "oci/state.h"
+
+/* The newest version of the runtime specification that is known here. */
+#define OCI_VERSION "1.3.0"

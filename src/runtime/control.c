@@ -3,6 +3,7 @@
  */
 #include "runtime/hook.h"
 #include "runtime/parent.h"
+#include "runtime/rdt.h"
 #include "sys/sys.h"
 
 #include <dirent.h>
@@ -207,6 +208,7 @@ int runtime_delete(const char *root, const char *id, bool force, struct err *err
 	if (r < 0)
 		return err_wrap(err, r, "delete %s", id);
 	record_oci_state(&h.record, RECORD_STOPPED, &state);
+	record_leave_rdt(&h.record);
 	r = record_remove(root, id, err);
 	if (r < 0)
 		return r;
@@ -266,6 +268,25 @@ int runtime_update(const char *root, const char *id, const struct oci_resources 
 	if (r == 0 && h.record.systemd_unit)
 		r = cgroup_unit_limits(cgroup_host_of(h.cgroup), &limits, &h.arena, &plan, err);
 	return r < 0 ? r : cgroup_update(h.cgroup, &plan, err);
+}
+
+int runtime_update_rdt(const char *root, const char *id, const struct oci_intel_rdt *schema, struct err *err)
+{
+	CLEANUP(handle_done) struct handle h = HANDLE_INIT;
+	struct oci_intel_rdt o = *schema;
+	autofd int dir = -EBADF;
+	int r;
+
+	r = handle_open(root, id, &h, err);
+	if (r < 0)
+		return r;
+	if (!h.record.intel_rdt)
+		return err_set(err, ERR_STATE, "linux.intelRdt: the container was created without it");
+	o.clos_id = h.record.intel_rdt->clos_id;
+	r = rdt_check(&o, err);
+	if (r == 0)
+		r = rdt_open(&dir, err);
+	return r < 0 ? r : rdt_update(dir, &o, id, err);
 }
 
 /* ---- looking ---- */

@@ -152,6 +152,8 @@ static int accompany(struct creation *c, struct err *err)
 	if (r == 0)
 		r = creation_devices(c, err);
 	if (r == 0)
+		r = creation_rdt(c, err);
+	if (r == 0)
 		parent_give_streams(has_user ? c->pid : 0, c->plan.process.uid);
 	if (r == 0 && c->cgroup)
 		r = cgroup_apply(c->cgroup, &c->plan.cgroup, err);

@@ -9,6 +9,7 @@
 #include "runtime/creation.h"
 
 #include "runtime/hook.h"
+#include "runtime/rdt.h"
 #include "sys/sys.h"
 
 #include <fcntl.h>
@@ -80,6 +81,7 @@ static void fill_record(struct creation *c)
 	r->annotations = c->config.annotations;
 	r->n_annotations = c->config.n_annotations;
 	r->hooks = c->config.hooks;
+	r->intel_rdt = c->config.linux_->intel_rdt;
 	r->personality = c->config.linux_->personality;
 	r->memory_policy = c->config.linux_->memory_policy;
 	r->process = c->config.process;
@@ -187,6 +189,16 @@ static void devices_back(struct creation *c)
 	}
 }
 
+int creation_rdt(struct creation *c, struct err *err)
+{
+	autofd int dir = -EBADF;
+	int r = c->record.intel_rdt ? rdt_open(&dir, err) : 0;
+
+	if (r < 0 || !c->record.intel_rdt)
+		return r;
+	return rdt_join(dir, c->record.intel_rdt, c->record.id, c->pid, &c->record.intel_rdt_made, err);
+}
+
 int creation_filter(struct creation *c, struct err *err)
 {
 	int r;
@@ -255,6 +267,7 @@ void creation_undo(struct creation *c)
 		record_oci_state(&c->record, RECORD_STOPPED, &state);
 		hooks_run_all(c->config.hooks->poststop, c->config.hooks->n_poststop, "poststop", &state);
 	}
+	record_leave_rdt(&c->record);
 	if (record_remove(c->what->root, c->what->id, &ignored) < 0)
 		runtime_warn("%s", ignored.text);
 }

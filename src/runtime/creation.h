@@ -36,6 +36,8 @@ int creation_open(struct creation *c, const struct runtime_create *what, struct 
 int creation_cgroup(struct creation *c, struct err *err);
 /* Network devices of the host into the namespace of c->pid. */
 int creation_devices(struct creation *c, struct err *err);
+/* The Intel RDT group, with c->pid in it. */
+int creation_rdt(struct creation *c, struct err *err);
 /* Compiles it, also for exec: seccomp.bpf. Nothing where there is no profile. */
 int creation_filter(struct creation *c, struct err *err);
 /* prestart and createRuntime, with c->pid. */

@@ -4,6 +4,7 @@
  */
 #include "runtime/plan.h"
 
+#include "runtime/rdt.h"
 #include "sys/sys.h"
 
 #include <stdio.h>
@@ -266,7 +267,7 @@ static int check_document(const struct runtime_create *what, const struct oci_co
 		return err_set(err, ERR_INVALID, "process: missing");
 	if (!c->root && !what->overlay)
 		return err_set(err, ERR_INVALID, "root: missing");
-	return 0;
+	return c->linux_->intel_rdt ? rdt_check(c->linux_->intel_rdt, err) : 0;
 }
 
 static int make(const struct runtime_create *what, struct runtime_plan *plan, struct err *err)

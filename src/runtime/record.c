@@ -1,5 +1,6 @@
 #include "runtime/record.h"
 
+#include "runtime/rdt.h"
 #include "sys/sys.h"
 
 #include <fcntl.h>
@@ -32,6 +33,8 @@ static const struct json_field record_fields[] = {
 	JSON_FIELD(STR, struct record, listener_metadata, "listenerMetadata", 0),
 	JSON_FIELD_LIST(STR_MAP, struct record, annotations, "annotations", 0),
 	JSON_FIELD_OBJ(OPT_OBJ, struct record, hooks, "hooks", 0, &oci_hooks_type),
+	JSON_FIELD_OBJ(OPT_OBJ, struct record, intel_rdt, "intelRdt", 0, &oci_intel_rdt_type),
+	JSON_FIELD(BOOL, struct record, intel_rdt_made, "intelRdtMade", 0),
 	JSON_FIELD_OBJ(OPT_OBJ, struct record, personality, "personality", 0, &oci_personality_type),
 	JSON_FIELD_OBJ(OPT_OBJ, struct record, memory_policy, "memoryPolicy", 0, &oci_memory_policy_type),
 	JSON_FIELD_OBJ(OPT_OBJ, struct record, process, "process", 0, &oci_process_type),
@@ -229,6 +232,14 @@ int record_cgroup(const struct record *r, struct arena *a, struct cgroup **ret, 
 		return cgroup_open_unit(host, r->cgroup_path, &unit, ret, err);
 	}
 	return cgroup_open(host, r->cgroup_path, ret, err);
+}
+
+void record_leave_rdt(const struct record *r)
+{
+	autofd int dir = -EBADF;
+
+	if (r->intel_rdt && rdt_open(&dir, NULL) == 0)
+		rdt_leave(dir, r->intel_rdt, r->id, r->intel_rdt_made);
 }
 
 void record_oci_state(const struct record *r, enum record_status s, struct oci_state *ret)

@@ -36,6 +36,8 @@ struct record {
 	struct json_kv *annotations;
 	size_t n_annotations;
 	struct oci_hooks *hooks;
+	struct oci_intel_rdt *intel_rdt;
+	bool intel_rdt_made; /* its group was made for this container */
 	struct oci_personality *personality;
 	struct oci_memory_policy *memory_policy;
 	struct oci_process *process;
@@ -66,6 +68,9 @@ const char *record_status_name(enum record_status s);
 
 /* The container's cgroup; NOT_FOUND when nothing of it is left, or it has none. */
 int record_cgroup(const struct record *r, struct arena *a, struct cgroup **ret, struct err *err);
+
+/* Removes the Intel RDT group that was made for it, if there was one. */
+void record_leave_rdt(const struct record *r);
 
 /* The state document, for `state` and hooks. */
 void record_oci_state(const struct record *r, enum record_status s, struct oci_state *ret);

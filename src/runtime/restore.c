@@ -119,6 +119,8 @@ static int post_restore(struct restoration *x, const struct criu_reply *reply, s
 	if (c->cgroup)
 		r = cgroup_apply(c->cgroup, &c->plan.cgroup, err);
 	if (r == 0)
+		r = creation_rdt(c, err);
+	if (r == 0)
 		r = creation_record(c, err);
 	x->recorded = r == 0;
 	return r;

@@ -85,6 +85,9 @@ int runtime_pause(const char *root, const char *id, struct err *err);
 int runtime_resume(const char *root, const char *id, struct err *err);
 int runtime_update(const char *root, const char *id, const struct oci_resources *resources, struct err *err);
 
+/* Another schema for the container's Intel RDT group: STATE where it has none of its own. */
+int runtime_update_rdt(const char *root, const char *id, const struct oci_intel_rdt *schema, struct err *err);
+
 /* The record plus what the kernel says now. Allocated in the arena. */
 struct runtime_state {
 	struct oci_state oci;

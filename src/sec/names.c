@@ -134,3 +134,13 @@ const char *sec_flag_name(unsigned flag)
 			return flags[i].name;
 	return NULL;
 }
+
+const char *sec_arch_known(size_t i)
+{
+	return i < ARRAY_LEN(arches) ? arches[i].name : NULL;
+}
+
+const char *sec_flag_known(size_t i)
+{
+	return i < ARRAY_LEN(flags) ? flags[i].name : NULL;
+}

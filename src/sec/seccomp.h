@@ -49,6 +49,9 @@ const char *sec_arch_name(uint32_t arch);
 uint32_t sec_arch_native(void);
 int sec_flag_parse(const char *name, unsigned *ret); /* to SECCOMP_FILTER_FLAG_* */
 const char *sec_flag_name(unsigned flag);            /* one bit */
+/* All that are known, for `features`; NULL behind the last. */
+const char *sec_arch_known(size_t i);
+const char *sec_flag_known(size_t i);
 
 enum { SEC_ARGS_MAX = 6, SEC_ARCHES_MAX = 24, SEC_RULES_MAX = 4096, SEC_NAMES_MAX = 65536 };
 enum { SEC_PROFILE_MAX = 1024 * 1024 }; /* bytes of JSON */

@@ -141,13 +141,14 @@ struct update_option {
 	enum value_kind kind;
 	const char *value;
 	void *to; /* int64_t **, uint64_t **, char ** */
+	const char *help;
 };
 
 static int apply_option(struct global *g, const struct update_option *o, struct err *err)
 {
 	int64_t *cell;
 
-	if (!o->value)
+	if (str_empty(o->value)) /* engines give them all */
 		return 0;
 	if (o->kind == TEXT) {
 		*(const char **)o->to = o->value;
@@ -182,31 +183,56 @@ int command_update(struct global *g, int argc, char **argv, struct err *err)
 	uint32_t io_weight;
 	struct oci_resources r = { .memory = &memory, .cpu = &cpu };
 	struct update_option values[] = {
-		{ "blkio-weight", UNSIGNED, NULL, &weight },
-		{ "cpu-period", UNSIGNED, NULL, &cpu.period },
-		{ "cpu-quota", SIGNED, NULL, &cpu.quota },
-		{ "cpu-burst", UNSIGNED, NULL, &cpu.burst },
-		{ "cpu-share", UNSIGNED, NULL, &cpu.shares },
-		{ "cpu-rt-period", UNSIGNED, NULL, &cpu.realtime_period },
-		{ "cpu-rt-runtime", SIGNED, NULL, &cpu.realtime_runtime },
-		{ "cpu-idle", SIGNED, NULL, &cpu.idle },
-		{ "cpuset-cpus", TEXT, NULL, &cpu.cpus },
-		{ "cpuset-mems", TEXT, NULL, &cpu.mems },
-		{ "memory", BYTES, NULL, &memory.limit },
-		{ "memory-reservation", BYTES, NULL, &memory.reservation },
-		{ "memory-swap", BYTES, NULL, &memory.swap },
-		{ "pids-limit", SIGNED, NULL, &pids_limit },
+		{ "blkio-weight", UNSIGNED, NULL, &weight,
+		  "WEIGHT\tI/O weight, 10 to 1000" },
+		{ "cpu-period", UNSIGNED, NULL, &cpu.period,
+		  "USEC\tlength of a period of --cpu-quota" },
+		{ "cpu-quota", SIGNED, NULL, &cpu.quota,
+		  "USEC\tCPU time in a period; -1: no limit" },
+		{ "cpu-burst", UNSIGNED, NULL, &cpu.burst,
+		  "USEC\tunused quota that may be saved up" },
+		{ "cpu-share", UNSIGNED, NULL, &cpu.shares,
+		  "SHARES\tCPU weight, 2 to 262144" },
+		{ "cpu-rt-period", UNSIGNED, NULL, &cpu.realtime_period,
+		  "USEC\trealtime period (cgroup v1)" },
+		{ "cpu-rt-runtime", SIGNED, NULL, &cpu.realtime_runtime,
+		  "USEC\trealtime CPU time in a period (cgroup v1)" },
+		{ "cpu-idle", SIGNED, NULL, &cpu.idle,
+		  "0|1\trun only when nobody else wants to" },
+		{ "cpuset-cpus", TEXT, NULL, &cpu.cpus,
+		  "LIST\tCPUs, like 0-3,5" },
+		{ "cpuset-mems", TEXT, NULL, &cpu.mems,
+		  "LIST\tmemory nodes" },
+		{ "memory", BYTES, NULL, &memory.limit,
+		  "BYTES\tmemory limit, like 64M; -1: none" },
+		{ "memory-reservation", BYTES, NULL, &memory.reservation,
+		  "BYTES\tsoft memory limit" },
+		{ "memory-swap", BYTES, NULL, &memory.swap,
+		  "BYTES\tmemory and swap together; -1: no limit" },
+		{ "kernel-memory-tcp", BYTES, NULL, &memory.kernel_tcp,
+		  "BYTES\tTCP buffers (cgroup v1)" },
+		{ "kernel-memory", BYTES, NULL, &memory.kernel,
+		  "BYTES\tfor runc's command line; kernels have no such limit any more" },
+		{ "pids-limit", SIGNED, NULL, &pids_limit,
+		  "N\ttasks; -1: no limit" },
 	};
-	struct option options[ARRAY_LEN(values) + 1];
+	struct option options[ARRAY_LEN(values) + 3];
+	struct oci_intel_rdt rdt = { 0 };
 	const char *id, *file = NULL;
 	int e;
 
 	for (size_t i = 0; i < ARRAY_LEN(values); i++)
 		options[i] = (struct option){ values[i].name, 0, OPTION_TEXT, &values[i].value,
-					      "VALUE\tthat limit" };
+					      values[i].help };
 	options[ARRAY_LEN(values)] =
 		(struct option){ "resources", 'r', OPTION_TEXT, &file,
 				 "FILE\tlimits as JSON, \"-\" for stdin" };
+	options[ARRAY_LEN(values) + 1] =
+		(struct option){ "l3-cache-schema", 0, OPTION_TEXT, &rdt.l3_cache_schema,
+				 "SCHEMA\tIntel RDT cache, like L3:0=f" };
+	options[ARRAY_LEN(values) + 2] =
+		(struct option){ "mem-bw-schema", 0, OPTION_TEXT, &rdt.mem_bw_schema,
+				 "SCHEMA\tIntel RDT memory bandwidth, like MB:0=20" };
 	e = options_id(command_find("update"), options, ARRAY_LEN(options), argc, argv, &g->arena, &id, err);
 	if (e < 0)
 		return e;
@@ -216,6 +242,11 @@ int command_update(struct global *g, int argc, char **argv, struct err *err)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
 		e = apply_option(g, &values[i], err);
+		if (e < 0)
+			return e;
+	}
+	if (rdt.l3_cache_schema || rdt.mem_bw_schema) {
+		e = runtime_update_rdt(g->root, id, &rdt, err);
 		if (e < 0)
 			return e;
 	}

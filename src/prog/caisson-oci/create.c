@@ -7,30 +7,12 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 struct create_options {
-	const char *bundle, *config, *console_socket, *pid_file;
+	const char *bundle, *config, *console_socket, *pid_file, *pidfd_socket;
 	bool no_pivot, no_new_keyring, detach, keep, no_subreaper;
 	int preserve_fds;
 };
-
-int console_connect(const char *path, int *ret, struct err *err)
-{
-	autofd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-
-	if (fd < 0)
-		return err_sys(err, errno, "socket");
-	if (strlen(path) >= sizeof(a.sun_path))
-		return err_sys(err, ENAMETOOLONG, "console socket %s", path);
-	memcpy(a.sun_path, path, strlen(path));
-	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-		return err_sys(err, errno, "console socket %s", path);
-	*ret = take_fd(&fd);
-	return 0;
-}
 
 int bundle_path(struct global *g, const char *bundle, const char **ret, struct err *err)
 {
@@ -68,9 +50,27 @@ static int fill(struct global *g, const struct create_options *o, const char *id
 	{ "config", 'f', OPTION_TEXT, &(o).config, "FILE\tconfig.json (default: the bundle's)" },           \
 	{ "console-socket", 0, OPTION_TEXT, &(o).console_socket, "PATH\tUnix socket that gets the terminal" }, \
 	{ "pid-file", 0, OPTION_TEXT, &(o).pid_file, "FILE\twhere the process id is written" },             \
+	{ "pidfd-socket", 0, OPTION_TEXT, &(o).pidfd_socket, "PATH\tUnix socket that gets its pidfd" },    \
 	{ "no-pivot", 0, OPTION_FLAG, &(o).no_pivot, "move the root instead of pivot_root" },               \
 	{ "no-new-keyring", 0, OPTION_FLAG, &(o).no_new_keyring, "keep the session keyring" },              \
 	{ "preserve-fds", 0, OPTION_INT, &(o).preserve_fds, "N\tdescriptors beyond 2 that stay open" }
+
+/* A container whose pidfd did not arrive is none. */
+static int create(struct runtime_create *what, const char *pidfd_socket, pid_t *ret_pid, struct err *err)
+{
+	struct err ignored = ERR_INIT;
+	autofd int sock = -EBADF;
+	int r = pidfd_connect(pidfd_socket, &sock, err);
+
+	if (r == 0)
+		r = runtime_create(what, ret_pid, err);
+	if (r < 0)
+		return r;
+	r = pidfd_send(sock, *ret_pid, "standard", err);
+	if (r < 0)
+		runtime_delete(what->root, what->id, true, &ignored);
+	return r;
+}
 
 int command_create(struct global *g, int argc, char **argv, struct err *err)
 {
@@ -84,7 +84,7 @@ int command_create(struct global *g, int argc, char **argv, struct err *err)
 	r = options_id(command_find("create"), options, ARRAY_LEN(options), argc, argv, &g->arena, &id, err);
 	if (r == 0)
 		r = fill(g, &o, id, &what, err);
-	return r < 0 ? r : runtime_create(&what, &pid, err);
+	return r < 0 ? r : create(&what, o.pidfd_socket, &pid, err);
 }
 
 int command_start(struct global *g, int argc, char **argv, struct err *err)
@@ -128,7 +128,7 @@ static int run_foreground(struct global *g, const struct create_options *o, stru
 		what->console_socket = f.sender;
 	/* what the container leaves behind comes to us, and not to whoever called us */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	r = runtime_create(what, &pid, err);
+	r = create(what, o->pidfd_socket, &pid, err);
 	if (r < 0)
 		return r;
 	r = runtime_start(what->root, what->id, err);
@@ -163,7 +163,7 @@ int command_run(struct global *g, int argc, char **argv, struct err *err)
 		return r;
 	if (!o.detach)
 		return run_foreground(g, &o, &what, err);
-	r = runtime_create(&what, &pid, err);
+	r = create(&what, o.pidfd_socket, &pid, err);
 	if (r < 0)
 		return r;
 	r = runtime_start(g->root, id, err);

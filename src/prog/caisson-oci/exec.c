@@ -4,11 +4,12 @@
 #include "sys/sys.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 
 struct exec_options {
-	const char *console_socket, *pid_file, *process, *cwd, *user, *apparmor, *label, *cgroup;
+	const char *console_socket, *pid_file, *process, *cwd, *user, *apparmor, *label, *cgroup, *pidfd_socket;
 	struct option_list env, caps, groups;
 	bool detach, tty, no_new_privs, ignore_paused, no_subreaper;
 	int preserve_fds;
@@ -103,25 +104,50 @@ static int from_file(struct global *g, const char *path, struct oci_process *p, 
 	return r < 0 ? err_wrap(err, r, "%s", path) : 0;
 }
 
+static int exec_and_tell(struct runtime_exec *what, int sock, pid_t *ret_pid, struct err *err)
+{
+	int r = runtime_exec(what, ret_pid, err);
+
+	if (r < 0)
+		return r;
+	r = pidfd_send(sock, *ret_pid, "setns", err);
+	if (r < 0)
+		kill(*ret_pid, SIGKILL);
+	return r;
+}
+
+/* "/a" is counted from the container's cgroup like "a", "/" is the container's own. A sub-cgroup
+ * for some controllers only, as v1 can have, is none here: one directory serves for all. */
+static int set_cgroup(struct runtime_exec *what, const char *name, struct err *err)
+{
+	if (name && strchr(name, ':'))
+		return err_set(err, ERR_UNSUPPORTED,
+			       "--cgroup: \"%s\": a sub-cgroup is for all controllers", name);
+	name += name ? strspn(name, "/") : 0;
+	what->cgroup = str_empty(name) ? NULL : name;
+	return 0;
+}
+
 static int run(const struct exec_options *o, struct runtime_exec *what, struct err *err)
 {
 	CLEANUP(foreground_done) struct foreground f = FOREGROUND_INIT;
+	autofd int sock = -EBADF;
 	pid_t pid;
-	int r = 0;
+	int r = pidfd_connect(o->pidfd_socket, &sock, err);
 
-	if (o->console_socket)
+	if (r == 0 && o->console_socket)
 		r = console_connect(o->console_socket, &what->console_socket, err);
 	if (r < 0)
 		return r;
 	if (o->detach)
-		return runtime_exec(what, &pid, err);
+		return exec_and_tell(what, sock, &pid, err);
 	r = foreground_init(&f, what->process->terminal && !o->console_socket, err);
 	if (r < 0)
 		return r;
 	if (f.sender >= 0)
 		what->console_socket = f.sender;
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	r = runtime_exec(what, &pid, err);
+	r = exec_and_tell(what, sock, &pid, err);
 	return r < 0 ? r : foreground_wait(&f, pid, err);
 }
 
@@ -139,6 +165,7 @@ int command_exec(struct global *g, int argc, char **argv, struct err *err)
 		{ "process", 'p', OPTION_TEXT, &o.process, "FILE\tthe process as JSON" },
 		{ "detach", 'd', OPTION_FLAG, &o.detach, "do not wait for it" },
 		{ "pid-file", 0, OPTION_TEXT, &o.pid_file, "FILE\twhere the process id is written" },
+		{ "pidfd-socket", 0, OPTION_TEXT, &o.pidfd_socket, "PATH\tUnix socket that gets its pidfd" },
 		{ "process-label", 0, OPTION_TEXT, &o.label, "LABEL\tSELinux label" },
 		{ "apparmor", 0, OPTION_TEXT, &o.apparmor, "PROFILE\tAppArmor profile" },
 		{ "no-new-privs", 0, OPTION_FLAG, &o.no_new_privs, "set no_new_privs" },
@@ -171,8 +198,8 @@ int command_exec(struct global *g, int argc, char **argv, struct err *err)
 	what.id = words[0];
 	what.process = &process;
 	what.pid_file = o.pid_file;
-	what.cgroup = o.cgroup;
 	what.preserve_fds = o.preserve_fds;
 	what.ignore_paused = o.ignore_paused;
-	return run(&o, &what, err);
+	r = set_cgroup(&what, o.cgroup, err);
+	return r < 0 ? r : run(&o, &what, err);
 }

@@ -11,6 +11,7 @@
 
 const struct command commands[] = {
 	{ "checkpoint", "ID", "Writes a running container to files.", command_checkpoint, 1 },
+	{ "completion", "SHELL", "Prints the completion script for bash, zsh or fish.", command_completion, 1 },
 	{ "create", "ID", "Makes a container from a bundle; its program waits for start.", command_create,
 	  1 },
 	{ "delete", "ID", "Removes what a container holds.", command_delete, 1 },
@@ -105,6 +106,8 @@ int main(int argc, char **argv)
 	size_t n_words;
 	int r;
 
+	g.options = options;
+	g.n_options = ARRAY_LEN(options);
 	fill_stdio();
 	r = runtime_protect_self(argv);
 	signal(SIGPIPE, SIG_IGN);
@@ -124,7 +127,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	if (g.version) {
-		printf("caisson-oci version %s\nspec: 1.2.0\n", CAISSON_VERSION);
+		printf("caisson-oci version %s\nspec: %s\n", CAISSON_VERSION, OCI_VERSION);
 		return 0;
 	}
 	if (!n_words) {

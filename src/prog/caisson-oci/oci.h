@@ -29,6 +29,8 @@ struct global {
 	const char *program; /* as it was called: "caisson-oci" */
 	const char *root, *log, *log_format, *cgroup_manager, *rootless, *criu;
 	bool debug, systemd_cgroup, help, version;
+	const struct option *options; /* the global ones */
+	size_t n_options;
 	struct arena arena;
 };
 
@@ -50,6 +52,8 @@ extern const size_t n_commands;
 int options_parse(const struct command *c, const struct option *options, size_t n, int argc, char **argv,
 		  int most,
 		  struct arena *a, char ***ret_words, size_t *ret_n, struct err *err);
+/* Until it is called with NULL, options_parse only tells fn of its table and fails. */
+void options_listen(void (*fn)(const struct option *options, size_t n, void *user), void *user);
 /* The same for a command that takes exactly one container id. */
 int options_id(const struct command *c, const struct option *options, size_t n, int argc, char **argv,
 	       struct arena *a, const char **ret_id, struct err *err);
@@ -72,6 +76,10 @@ int console_connect(const char *path, int *ret, struct err *err);
 /* Appends the statistics of a container whose first process is pid, as one JSON object. */
 struct cgroup;
 int stats_put(struct buf *b, const struct cgroup *cg, pid_t pid, struct err *err);
+
+/* --pidfd-socket; nothing without a path, and without a socket. kind: "standard" or "setns". */
+int pidfd_connect(const char *path, int *ret, struct err *err);
+int pidfd_send(int sock, pid_t pid, const char *kind, struct err *err);
 
 /* A process in the foreground: its terminal, its signals, its exit status. */
 struct foreground {
@@ -106,6 +114,7 @@ int images_set_empty(struct runtime_images *images, const struct option_list *na
 
 int command_checkpoint(struct global *g, int argc, char **argv, struct err *err);
 int command_restore(struct global *g, int argc, char **argv, struct err *err);
+int command_completion(struct global *g, int argc, char **argv, struct err *err);
 int command_events(struct global *g, int argc, char **argv, struct err *err);
 int command_create(struct global *g, int argc, char **argv, struct err *err);
 int command_run(struct global *g, int argc, char **argv, struct err *err);

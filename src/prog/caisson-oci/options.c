@@ -70,6 +70,15 @@ static int take(const struct command *c, const struct option *options, size_t n,
 	return set(o, value, a, err);
 }
 
+static void (*listener)(const struct option *options, size_t n, void *user);
+static void *listener_user;
+
+void options_listen(void (*fn)(const struct option *options, size_t n, void *user), void *user)
+{
+	listener = fn;
+	listener_user = user;
+}
+
 int options_parse(const struct command *c, const struct option *options, size_t n, int argc, char **argv,
 		  int most,
 		  struct arena *a, char ***ret_words, size_t *ret_n, struct err *err)
@@ -78,6 +87,10 @@ int options_parse(const struct command *c, const struct option *options, size_t 
 	bool only_words = false;
 	size_t n_words = 0;
 
+	if (listener) {
+		listener(options, n, listener_user);
+		return err_set(err, ERR_CANCELLED, "only the options were asked for");
+	}
 	for (int i = 0; i < argc; i++) {
 		int r;
 

@@ -1,9 +1,6 @@
-/* spec and features. */
+/* spec. */
 #include "prog/caisson-oci/oci.h"
 
-#include "mnt/mnt.h"
-#include "ns/ns.h"
-#include "sec/sec.h"
 #include "sys/sys.h"
 
 #include <fcntl.h>
@@ -11,7 +8,7 @@
 
 /* What people expect `spec` to give: runc's document. */
 static const char default_spec[] =
-	"{\"ociVersion\":\"1.2.0\",\"process\":{\"terminal\":true,\"user\":{\"uid\":0,\"gid\":0},\"args\":[\"sh\"],"
+	"{\"ociVersion\":\"" OCI_VERSION "\",\"process\":{\"terminal\":true,\"user\":{\"uid\":0,\"gid\":0},\"args\":[\"sh\"],"
 	"\"env\":[\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\",\"TERM=xterm\"],\"cwd\":\"/\","
 	"\"capabilities\":{"
 	"\"bounding\":[\"CAP_AUDIT_WRITE\",\"CAP_KILL\",\"CAP_NET_BIND_SERVICE\"],"
@@ -79,72 +76,4 @@ int command_spec(struct global *g, int argc, char **argv, struct err *err)
 		return err_sys(err, errno, "make config.json");
 	r = sys_write_all(fd, out.data, out.len);
 	return r < 0 ? err_sys(err, r, "write config.json") : 0;
-}
-
-/* ---- features (features.md) ---- */
-
-static void put_list(struct buf *out, const char *key, const char *(*name)(size_t))
-{
-	const char *s;
-
-	buf_printf(out, "\"%s\":[", key);
-	for (size_t i = 0; (s = name(i)); i++) {
-		buf_puts(out, i ? "," : "");
-		json_put_string(out, s);
-	}
-	buf_puts(out, "]");
-}
-
-static const char *namespace_name(size_t i)
-{
-	return i < NS_KINDS ? ns_types[i].name : NULL;
-}
-
-static const char *capability_name(size_t i)
-{
-	return i < SEC_CAPS_KNOWN && sec_caps_kernel() >> i & 1 ? sec_cap_name((unsigned)i) : NULL;
-}
-
-static const char *action_name(size_t i)
-{
-	return i < SEC_ACTIONS ? sec_action_name((enum sec_action)i) : NULL;
-}
-
-static const char *operator_name(size_t i)
-{
-	return i < SEC_OPS ? sec_op_name((enum sec_op)i) : NULL;
-}
-
-static const char *hook_name(size_t i)
-{
-	static const char *const names[] = { "prestart", "createRuntime", "createContainer", "startContainer",
-					     "poststart", "poststop" };
-
-	return i < ARRAY_LEN(names) ? names[i] : NULL;
-}
-
-int command_features(struct global *g, int argc, char **argv, struct err *err)
-{
-	CLEANUP(buf_done) struct buf out = BUF_INIT(65536);
-
-	if (argc)
-		return err_set(err, ERR_INVALID, "\"features\" requires no arguments");
-	buf_puts(&out, "{\"ociVersionMin\":\"1.0.0\",\"ociVersionMax\":\"1.2.0\",");
-	put_list(&out, "hooks", hook_name);
-	buf_puts(&out, ",");
-	put_list(&out, "mountOptions", mnt_option_name);
-	buf_puts(&out, ",\"linux\":{");
-	put_list(&out, "namespaces", namespace_name);
-	buf_puts(&out, ",");
-	put_list(&out, "capabilities", capability_name);
-	buf_puts(&out, ",\"cgroup\":{\"v1\":true,\"v2\":true,\"systemd\":true,\"systemdUser\":false,\"rdma\":true},"
-		       "\"seccomp\":{\"enabled\":true,");
-	put_list(&out, "actions", action_name);
-	buf_puts(&out, ",");
-	put_list(&out, "operators", operator_name);
-	buf_puts(&out, "},\"apparmor\":{\"enabled\":true},\"selinux\":{\"enabled\":true},"
-		       "\"intelRdt\":{\"enabled\":false},\"mountExtensions\":{\"idmap\":{\"enabled\":true}}},"
-		       "\"annotations\":{\"org.caisson.version\":\"" CAISSON_VERSION "\"}}");
-	printf("%s\n", buf_text(&out));
-	return 0;
 }
