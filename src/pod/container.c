@@ -11,6 +11,7 @@
 #include "pod/cgroup.h"
 #include "pod/files.h"
 #include "pod/plugins.h"
+#include "pod/security.h"
 #include "pod/spec.h"
 #include "pod/userns.h"
 
@@ -276,6 +277,10 @@ static int write_bundle(struct pod_container *c, const struct pod_spec *spec, st
 		r = pod_plugins_create(c, &config, a, &cdi, &n_cdi, err);
 	if (r == 0)
 		r = cdi_inject(m->settings.cdi_dirs, m->settings.n_cdi_dirs, cdi, n_cdi, &config, a, err);
+	if (r == 0)
+		r = pod_apparmor_ready(config.process->apparmor_profile, err);
+	if (r == 0)
+		r = pod_selinux_relabel_mounts(c->config, config.linux_->mount_label, err);
 	if (r == 0)
 		r = oci_config_write(&config, 0, &text, err);
 	if (r < 0)

@@ -4,6 +4,7 @@
  */
 #include "pod/pause.h"
 #include "pod/plugins.h"
+#include "pod/security.h"
 #include "pod/userns.h"
 
 #include "sec/sec.h"
@@ -27,6 +28,7 @@ static void host_read(struct pod_host *h)
 
 	h->cgroup2 = statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
 	h->swap_limit = h->cgroup2 || access("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", F_OK) == 0;
+	h->apparmor = pod_apparmor_possible();
 	if (sec_caps_own(&permitted, &bounding) < 0)
 		permitted = bounding = sec_caps_kernel();
 	h->caps = permitted & bounding & sec_caps_kernel();
@@ -81,6 +83,7 @@ int pod_manager_new(struct event_loop *loop, struct store *store, struct image_t
 	settings_copy(m, settings);
 	host_read(&m->host);
 	m->host.user_namespaces = pod_userns_possible(m->settings.root);
+	pod_selinux_read(&m->arena, &m->host);
 	r = sys_mkdir_p(m->pods_dir, 0711);
 	if (r < 0)
 		r = err_sys(err, r, "make %s", m->pods_dir);

@@ -32,6 +32,8 @@ struct pod_host {
 	int oom_score_adj_min; /* the lowest that this daemon can give, -1000 with CAP_SYS_RESOURCE */
 	bool cgroup2;          /* /sys/fs/cgroup itself is v2 */
 	bool swap_limit;       /* memory + swap can be limited */
+	bool apparmor;         /* containers get the default profile */
+	const char *selinux_process, *selinux_file; /* contexts; NULL where it is off */
 	uint64_t caps;         /* that a container can have at most */
 	bool user_namespaces;  /* the file system of the layers has idmapped mounts */
 	bool quadratic_weight; /* of the settings */

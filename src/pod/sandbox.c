@@ -11,6 +11,7 @@
 #include "pod/files.h"
 #include "pod/pause.h"
 #include "pod/plugins.h"
+#include "pod/security.h"
 #include "pod/userns.h"
 
 #include <fcntl.h>
@@ -129,7 +130,7 @@ static int reserve(struct pod_op *op, struct err *err)
 }
 
 /* What containers of the pod share as /dev/shm: 64 MiB, as everywhere. */
-static int mount_shm(const struct pod_sandbox *p, struct err *err)
+static int mount_shm(const struct pod_sandbox *p, const char *label, struct err *err)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	const char *dir = arena_printf(&a, "%s/shm", p->dir);
@@ -147,6 +148,8 @@ static int mount_shm(const struct pod_sandbox *p, struct err *err)
 		r = sys_fsconfig(fs, "size", "67108864");
 	if (r == 0)
 		r = sys_fsconfig(fs, "mode", "1777");
+	if (r == 0 && label)
+		r = sys_fsconfig(fs, "context", label);
 	if (r == 0)
 		r = sys_fsconfig(fs, "uid", arena_printf(&a, "%u", uid));
 	if (r == 0)
@@ -289,8 +292,25 @@ static int attach_network(struct pod_sandbox *p, struct err *err)
 	return 0;
 }
 
+/* The files that containers get from us. */
+static int label_files(const struct pod_sandbox *p, const char *label, struct err *err)
+{
+	static const char *const files[] = { "hosts", "hostname", "resolv.conf" };
+	int r = 0;
+
+	for (size_t i = 0; label && i < ARRAY_LEN(files) && r == 0; i++) {
+		autofree char *path = mem_printf("%s/%s", p->dir, files[i]);
+
+		r = pod_selinux_relabel(path, label, err);
+	}
+	return r;
+}
+
 static int make(struct pod_op *op, struct pod_sandbox *p, struct err *err)
 {
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	const struct pod_security files = { .selinux = p->config->security.selinux };
+	char *process_label, *file_label;
 	const struct pod_namespaces *ns = &p->config->security.namespaces;
 	struct pod_manager *m = p->priv->m;
 	char hostname[256];
@@ -301,6 +321,7 @@ static int make(struct pod_op *op, struct pod_sandbox *p, struct err *err)
 	bool died;
 	int r, r_net = 0;
 
+	pod_selinux_labels(&files, &files, &m->host, &a, &process_label, &file_label);
 	r = pod_hostname(p->config, hostname, sizeof(hostname), err);
 	if (r == 0)
 		r = pod_cgroup_choose(p, err);
@@ -314,7 +335,7 @@ static int make(struct pod_op *op, struct pod_sandbox *p, struct err *err)
 	if (r == 0)
 		r = pod_files_write(p->config, p->dir, hostname, err);
 	if (r == 0 && ns->ipc != POD_NS_NODE)
-		r = mount_shm(p, err);
+		r = mount_shm(p, file_label, err);
 	if (r == 0 && pod_userns_wanted(ns))
 		r = pod_userns_create(ns, p->dir, &userns, err);
 	if (r == 0 && ns->network != POD_NS_NODE)
@@ -329,6 +350,8 @@ static int make(struct pod_op *op, struct pod_sandbox *p, struct err *err)
 		r_net = attach_network(p, &net_err);
 	if (r_net == 0)
 		r_net = pod_hosts_write(p->config, p->dir, hostname, p->ips, p->n_ips, &net_err);
+	if (r_net == 0)
+		r_net = label_files(p, file_label, &net_err);
 	r = pod_branch_join(&branch, err);
 	if (r == 0 && r_net < 0) {
 		*err = net_err;
@@ -371,8 +394,10 @@ static int run_op(struct pod_op *op, struct err *err)
 	struct pod_sandbox *p;
 	int r = check_config(op->m, op->pod_config, err);
 
-	if (r == 0)
+	if (r == 0) {
+		op->pod_config = pod_selinux_choose(op->m, op->pod_config, &op->arena);
 		r = reserve(op, err);
+	}
 	if (r)
 		return r < 0 ? r : 0;
 	p = op->pod;

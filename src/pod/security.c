@@ -193,30 +193,3 @@ int pod_seccomp(const struct pod_security *s, const char *root, uint64_t caps, s
 		return 0;
 	}
 }
-
-int pod_apparmor(const struct pod_security *s, struct arena *a, char **ret, struct err *err)
-{
-	const char *name = s->apparmor.localhost ? s->apparmor.localhost : "";
-
-	*ret = NULL;
-	if (s->privileged || s->apparmor.kind != POD_PROFILE_LOCALHOST)
-		return 0;
-	if (str_skip_prefix(name, "localhost/"))
-		name = str_skip_prefix(name, "localhost/");
-	if (sec_apparmor_check(name, err) < 0)
-		return err_wrap(err, -EINVAL, "apparmor profile %s", name);
-	*ret = arena_strdup(a, name);
-	return 0;
-}
-
-char *pod_selinux_label(const struct pod_security *s, struct arena *a)
-{
-	const struct pod_selinux *l = s->selinux;
-
-	if (!l || !sec_selinux_enabled() || s->privileged)
-		return NULL;
-	return arena_printf(a, "%s:%s:%s:%s", str_empty(l->user) ? "system_u" : l->user,
-			    str_empty(l->role) ? "system_r" : l->role,
-			    str_empty(l->type) ? "container_t" : l->type,
-			    str_empty(l->level) ? "s0" : l->level);
-}

@@ -119,14 +119,14 @@ static int put_process(const struct pod_spec *in, struct arena *a, struct oci_co
 	if (p->cwd[0] != '/')
 		p->cwd = arena_printf(a, "/%s", p->cwd);
 	p->no_new_privileges = s->no_new_privs;
-	p->selinux_label = pod_selinux_label(s, a);
+	pod_selinux_labels(s, &in->pod->security, in->host, a, &p->selinux_label, &c->linux_->mount_label);
 	r = put_args(in, a, p, err);
 	if (r == 0)
 		r = put_env(in, a, p, err);
 	if (r == 0)
 		r = pod_caps(s, in->host->caps, a, &p->capabilities, ret_caps, err);
 	if (r == 0)
-		r = pod_apparmor(s, a, &p->apparmor_profile, err);
+		r = pod_apparmor(s, in->host, a, &p->apparmor_profile, err);
 	return r;
 }
 
@@ -249,7 +249,6 @@ int pod_spec_build(const struct pod_spec *in, struct arena *a, struct oci_config
 		put_paths(s->readonly_paths, s->n_readonly_paths, default_readonly,
 			  ARRAY_LEN(default_readonly), a, &l->readonly_paths, &l->n_readonly_paths);
 	}
-	l->mount_label = c.process->selinux_label;
 	put_annotations(in, a, &c);
 	*ret = c;
 	return 0;
