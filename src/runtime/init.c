@@ -53,7 +53,7 @@ static int keyring(struct child *c, struct err *err)
 		return 0;
 	r = sec_selinux_set_keycreate(c->procfd, c->process->selinux);
 	if (r < 0)
-		return err_sys(err, r, "label the session keyring");
+		return err_sys(err, r, "label the session keyring %s", c->process->selinux);
 	/* a kernel without keyrings, or a filter around us that forbids them, needs none */
 	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS && errno != EPERM)
 		return err_sys(err, errno, "join a new session keyring");
