@@ -118,11 +118,13 @@ int runtime_start(const char *root, const char *id, struct err *err)
 		*err = m.err;
 		return err->number ? -err->number : -EIO;
 	}
-	if (h.record.hooks) {
-		record_oci_state(&h.record, RECORD_RUNNING, &state);
-		hooks_run_all(h.record.hooks->poststart, h.record.hooks->n_poststart, "poststart", &state);
-	}
-	return 0;
+	if (!h.record.hooks)
+		return 0;
+	record_oci_state(&h.record, RECORD_RUNNING, &state);
+	r = hooks_run(h.record.hooks->poststart, h.record.hooks->n_poststart, "poststart", &state, err);
+	if (r < 0) /* the program has begun already: it ends here */
+		sys_pidfd_signal(h.pidfd, SIGKILL);
+	return r;
 }
 
 /* ---- kill ---- */

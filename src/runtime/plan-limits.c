@@ -138,6 +138,21 @@ static void lists(const struct oci_resources *r, struct arena *a, struct cgroup_
 	ret->n_unified = r->n_unified;
 }
 
+/* Entries that say nothing, which the specification forbids. */
+static int check_entries(const struct oci_resources *r, struct err *err)
+{
+	for (size_t i = 0; i < r->n_rdma; i++)
+		if (!r->rdma[i].hca_handles && !r->rdma[i].hca_objects)
+			return err_set(err, ERR_INVALID,
+				       "linux.resources.rdma.%s: needs hcaHandles, hcaObjects or both",
+				       r->rdma[i].name);
+	for (size_t i = 0; r->block_io && i < r->block_io->n_weight_device; i++)
+		if (!r->block_io->weight_device[i].weight && !r->block_io->weight_device[i].leaf_weight)
+			return err_set(err, ERR_INVALID,
+				       "linux.resources.blockIO.weightDevice[%zu]: needs weight, leafWeight or both", i);
+	return 0;
+}
+
 int plan_limits(const struct oci_resources *r, bool creating, struct arena *a, struct cgroup_limits *ret,
 		struct err *err)
 {
@@ -153,6 +168,9 @@ int plan_limits(const struct oci_resources *r, bool creating, struct arena *a, s
 	}
 	if (!r)
 		return 0;
+	e = check_entries(r, err);
+	if (e < 0)
+		return e;
 	if (r->memory) {
 		const struct oci_memory *m = r->memory;
 

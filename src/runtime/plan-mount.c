@@ -144,6 +144,14 @@ static int plan_root(struct runtime_plan *plan, const struct runtime_create *wha
 	return 0;
 }
 
+static int check_absolute(char *const *paths, size_t n, const char *name, struct err *err)
+{
+	for (size_t i = 0; i < n; i++)
+		if (*paths[i] != '/')
+			return err_set(err, ERR_INVALID, "linux.%s[%zu]: \"%s\" is not absolute", name, i, paths[i]);
+	return 0;
+}
+
 int plan_mounts(struct runtime_plan *plan, const struct runtime_create *what, struct err *err)
 {
 	const struct oci_config *c = plan->config;
@@ -163,7 +171,11 @@ int plan_mounts(struct runtime_plan *plan, const struct runtime_create *what, st
 			return err_set(err, ERR_INVALID, "overlay: it needs a mount namespace of its own");
 		return 0;
 	}
-	r = plan_root(plan, what, err);
+	r = check_absolute(l->masked_paths, l->n_masked_paths, "maskedPaths", err);
+	if (r == 0)
+		r = check_absolute(l->readonly_paths, l->n_readonly_paths, "readonlyPaths", err);
+	if (r == 0)
+		r = plan_root(plan, what, err);
 	if (r == 0)
 		r = plan_devices(plan, l, err);
 	if (r < 0)

@@ -3,6 +3,8 @@
  */
 #include "runtime/plan.h"
 
+#include "runtime/hook.h"
+
 #include <sys/syscall.h>
 
 static int plan_caps(const struct oci_capabilities *c, struct process_plan *p, struct err *err)
@@ -24,9 +26,19 @@ static int plan_caps(const struct oci_capabilities *c, struct process_plan *p, s
 		{ c->permitted, c->n_permitted, &p->caps.permitted },
 		{ c->ambient, c->n_ambient, &p->caps.ambient },
 	};
+	const char *unknown[ARRAY_LEN(sets)] = { NULL };
 
 	for (size_t i = 0; i < ARRAY_LEN(sets); i++)
-		sec_caps_parse((const char *const *)sets[i].names, sets[i].n, sets[i].mask, NULL);
+		sec_caps_parse((const char *const *)sets[i].names, sets[i].n, sets[i].mask, &unknown[i]);
+	/* one word for one name, in however many sets it is */
+	for (size_t i = 0; i < ARRAY_LEN(sets); i++) {
+		bool said = false;
+
+		for (size_t k = 0; k < i; k++)
+			said |= unknown[i] && unknown[k] && str_eq(unknown[i], unknown[k]);
+		if (unknown[i] && !said)
+			runtime_warn("process.capabilities: \"%s\" is not known here: left out", unknown[i]);
+	}
 	/* an ambient capability must be inheritable; lists that leave that out (runc's own
 	 * default does) mean that no ambient capability comes of it */
 	p->caps.ambient &= p->caps.permitted & p->caps.inheritable;

@@ -257,10 +257,28 @@ static int check_mapped(const struct runtime_plan *plan, struct err *err)
 	return 0;
 }
 
+/* "1.2.3", and what may stand behind it: SemVer 2.0.0. */
+static bool is_version(const char *text)
+{
+	unsigned part[3];
+	int used = 0;
+
+	if (*text < '0' || *text > '9' || sscanf(text, "%3u.%5u.%5u%n", &part[0], &part[1], &part[2], &used) != 3)
+		return false;
+	text += used;
+	return (!*text || ((*text == '-' || *text == '+') && text[1])) &&
+	       text[strspn(text, "-+.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")] == '\0';
+}
+
 static int check_document(const struct runtime_create *what, const struct oci_config *c, struct err *err)
 {
+	if (!is_version(c->oci_version))
+		return err_set(err, ERR_INVALID, "ociVersion: \"%s\" is no version", c->oci_version);
 	if (!str_skip_prefix(c->oci_version, "1."))
 		return err_set(err, ERR_UNSUPPORTED, "ociVersion: \"%s\" is not 1.x", c->oci_version);
+	for (size_t i = 0; i < c->n_annotations; i++)
+		if (!*c->annotations[i].key)
+			return err_set(err, ERR_INVALID, "annotations: a key must not be empty");
 	if (!c->linux_)
 		return err_set(err, ERR_INVALID, "linux: missing: this is a runtime for Linux");
 	if (!c->process)

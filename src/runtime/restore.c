@@ -314,14 +314,14 @@ static int restore(struct restoration *x, struct err *err)
 	return 0;
 }
 
-static void run_poststart(struct creation *c)
+static int run_poststart(struct creation *c, struct err *err)
 {
 	struct oci_state state;
 
 	if (!c->config.hooks)
-		return;
+		return 0;
 	record_oci_state(&c->record, RECORD_RUNNING, &state);
-	hooks_run_all(c->config.hooks->poststart, c->config.hooks->n_poststart, "poststart", &state);
+	return hooks_run(c->config.hooks->poststart, c->config.hooks->n_poststart, "poststart", &state, err);
 }
 
 int runtime_restore(const struct runtime_restore *what, pid_t *ret_pid, struct err *err)
@@ -342,11 +342,12 @@ int runtime_restore(const struct runtime_restore *what, pid_t *ret_pid, struct e
 		return r;
 	x.scratch = arena_printf(&x.c.arena, "%s/%s", what->create.root, what->create.id);
 	r = restore(&x, err);
+	if (r == 0)
+		r = run_poststart(&x.c, err);
 	if (r < 0) {
 		creation_undo(&x.c);
 		return r;
 	}
-	run_poststart(&x.c);
 	*ret_pid = x.c.pid;
 	return 0;
 }

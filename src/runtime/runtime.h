@@ -70,7 +70,7 @@ struct runtime_create {
 
 int runtime_create(const struct runtime_create *what, pid_t *ret_pid, struct err *err);
 /* The program has been executed when 0 is returned; one that could not be is this call's
- * error. A failed poststart hook is a warning and stops nothing. */
+ * error. A poststart hook that fails is too: the program is killed then. */
 int runtime_start(const char *root, const char *id, struct err *err);
 
 /* sig to init; all: to every process of the container. A container that is gone already is

@@ -28,8 +28,18 @@ static void test_what_can_not_work_is_refused_by_its_path(void **state)
 	static const struct {
 		const char *text, *says;
 	} rows[] = {
-		{ "{\"ociVersion\":\"2.0\"}", "ociVersion: \"2.0\" is not 1.x" },
-		{ "{\"ociVersion\":\"1.0\"}", "linux: missing" },
+		{ "{\"ociVersion\":\"2.0.0\"}", "ociVersion: \"2.0.0\" is not 1.x" },
+		{ "{\"ociVersion\":\"1.0\"}", "ociVersion: \"1.0\" is no version" },
+		{ "{\"ociVersion\":\"1.0.0-\"}", "is no version" },
+		{ "{\"ociVersion\":\"1.0.0 x\"}", "is no version" },
+		{ "{\"ociVersion\":\"1.0.0-rc.1+x\"}", "linux: missing" },
+		{ HEAD PROCESS "\"annotations\":{\"\":\"x\"}," OK_LINUX, "annotations: a key must not be empty" },
+		{ HEAD PROCESS "\"linux\":{\"namespaces\":[{\"type\":\"mount\"}],\"maskedPaths\":[\"proc/keys\"]}}",
+		  "linux.maskedPaths[0]: \"proc/keys\" is not absolute" },
+		{ HEAD PROCESS "\"linux\":{\"namespaces\":[{\"type\":\"mount\"}],\"readonlyPaths\":[\"/a\",\"\"]}}",
+		  "linux.readonlyPaths[1]" },
+		{ HEAD PROCESS "\"linux\":{\"intelRdt\":{\"memBwSchema\":\"L3:0=1\"}}}", "linux.intelRdt.memBwSchema" },
+		{ HEAD PROCESS "\"linux\":{\"netDevices\":{\"eth0\":{}}}}", "without a private network namespace" },
 		{ HEAD OK_LINUX, "process: missing" },
 		{ HEAD "\"process\":{\"cwd\":\"/\",\"args\":[]}," OK_LINUX, "process.args" },
 		{ HEAD "\"process\":{\"cwd\":\"x\",\"args\":[\"a\"]}," OK_LINUX, "process.cwd" },

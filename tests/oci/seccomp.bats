@@ -28,6 +28,7 @@ agent() {
 	jq -e --arg b "$B" --argjson p "$PID" '.fds==["seccompFd"] and .pid==$p and .metadata=="m 1" and .ociVersion==.state.ociVersion
 		and .state.id=="c1" and .state.pid==$p and .state.bundle==$b and .state.annotations.a=="b" and
 		(.state.status|length>0)' "$T/states"
+	only_ours "runc 1.1 hangs in an exec whose filter asks an agent"
 	run rt exec c1 mkdir /tmp/e
 	[ "$status" -eq 1 ] && [[ "$output" == *"Cannot assign"* ]]
 	[ "$(wc -l <"$T/states")" = 2 ]
@@ -68,10 +69,11 @@ agent() {
 }
 
 @test "actions, argument rules and errno values do what they say" {
-	spec '.linux.seccomp={defaultAction:"SCMP_ACT_ALLOW",flags:["SECCOMP_FILTER_FLAG_LOG"],architectures:["SCMP_ARCH_X86_64","SCMP_ARCH_X86"],
+	spec '.linux.seccomp={defaultAction:"SCMP_ACT_ALLOW",flags:$flags,architectures:["SCMP_ARCH_X86_64","SCMP_ARCH_X86"],
 		syscalls:[{names:["mkdir","mkdirat"],action:"SCMP_ACT_ERRNO",errnoRet:28},
 		{names:["kill"],action:"SCMP_ACT_ERRNO",errnoRet:1,args:[{index:1,value:10,op:"SCMP_CMP_EQ"}]},
-		{names:["sync"],action:"SCMP_ACT_KILL_PROCESS"}, {names:["no_such_call"],action:"SCMP_ACT_ERRNO"}]}'
+		{names:["sync"],action:"SCMP_ACT_KILL_PROCESS"}, {names:["no_such_call"],action:"SCMP_ACT_ERRNO"}]}' \
+		--argjson flags "$([ -n "$OURS" ] && echo '["SECCOMP_FILTER_FLAG_LOG"]' || echo '[]')" # runc 1.1 takes none
 	ln -s busybox "$B/rootfs/bin/sync"
 	script 'mkdir /tmp/x; kill -USR1 $$; echo $?; kill -URG $$; echo $?; sync; echo $?'
 	run_c1
