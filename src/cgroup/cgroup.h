@@ -410,6 +410,9 @@ int cgroup_events_watch(const struct cgroup *cg, int *ret_fd, struct err *err);
  */
 int cgroup_kill(struct cgroup *cg, int sig, struct err *err);
 
+/* SIGKILL to all sub-cgroups of cgroup_create_sub whose name begins so, which are removed then. */
+int cgroup_kill_subs(const struct cgroup *cg, const char *prefix, struct err *err);
+
 /* Waits until empty: 0, or TIMEOUT after the monotonic deadline. */
 int cgroup_wait_empty(struct cgroup *cg, int64_t deadline, struct err *err);
 

@@ -7,6 +7,7 @@
 
 #include "sys/sys.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -396,6 +397,33 @@ int cgroup_frozen(const struct cgroup *cg)
 	int h = cgroup_freezer_of(cg);
 
 	return h < 0 ? 0 : cgroup_ops_of(cg->host, (size_t)h)->frozen(cg->dirs[h]);
+}
+
+int cgroup_kill_subs(const struct cgroup *cg, const char *prefix, struct err *err)
+{
+	int h = cg->host->v2, fd, r = 0;
+	struct dirent *e;
+	DIR *dir;
+
+	if (h < 0 || cg->dirs[h] < 0)
+		h = cgroup_freezer_of(cg);
+	if (h < 0)
+		return 0;
+	fd = openat(cg->dirs[h], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir)
+		return err_sys(err, errno, "cgroup: list %s", cg->path);
+	while (r == 0 && (e = readdir(dir))) {
+		CLEANUP(cgroup_freep) struct cgroup *sub = NULL;
+
+		if (e->d_type != DT_DIR || !str_skip_prefix(e->d_name, prefix))
+			continue;
+		r = cgroup_create_sub(cg, e->d_name, &sub, err);
+		if (r == 0)
+			r = cgroup_remove(sub, true, time_now_mono() + NSEC_PER_SEC, err);
+	}
+	closedir(dir);
+	return r;
 }
 
 /* ---- OOM ------------------------------------------------------------------------------------------ */

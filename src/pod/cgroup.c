@@ -228,6 +228,16 @@ void pod_cgroup_release(struct pod_sandbox *p)
 	pod_sandbox_unref(heir);
 }
 
+bool pod_cgroup_oom_killed(const char *path)
+{
+	CLEANUP(cgroup_freep) struct cgroup *cg = NULL;
+	const struct cgroup_host *host;
+	uint64_t kills = 0;
+
+	return cgroup_host_get(&host, NULL) == 0 && cgroup_open(host, path, &cg, NULL) == 0 &&
+	       cgroup_oom_kills(cg, &kills, NULL) == 0 && kills;
+}
+
 int pod_cgroup_destroy(const char *path, struct err *err)
 {
 	CLEANUP(cgroup_freep) struct cgroup *cg = NULL;

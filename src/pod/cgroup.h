@@ -31,5 +31,8 @@ int pod_cgroup_choose(struct pod_sandbox *p, struct err *err);
  * What another pod still uses becomes that pod's to remove. */
 void pod_cgroup_release(struct pod_sandbox *p);
 
+/* Whether the kernel has killed for memory in there. */
+bool pod_cgroup_oom_killed(const char *path);
+
 /* Kills everything in the cgroup and removes it: for what no shim answers for. */
 int pod_cgroup_destroy(const char *path, struct err *err);

@@ -3,13 +3,20 @@
  *
  * One watch a pod, on the loop thread: the shim announces each exit after it wrote the exit
  * record. What follows (reading the record, committing, deleting the task) runs as an
- * operation. When the connection ends, the shim is gone: then the exit records and the
- * kernel say what is left, and what no monitor looks after any more is ended.
+ * operation. When the connection ends, the shim is gone, and another one takes its place
+ * (successor.c).
  */
+#include "pod/cgroup.h"
 #include "pod/plugins.h"
 
 #include <poll.h>
 #include <stdio.h>
+
+enum { UNKNOWN_CODE = 255 };
+
+#define UNKNOWN_WHY                                                                    \
+	"its exit code is not known: its monitor (caisson-shim) had died, and the kernel " \
+	"told it to nobody else"
 
 struct watch_user {
 	struct pod_manager *m;
@@ -62,10 +69,18 @@ bool pod_container_set_exited(struct pod_container *c, int code, int64_t at, boo
 	pod_container_say(c, reason, message);
 	c->pid = 0;
 	c->priv->starting = false;
+	pod_kept_done(&c->priv->kept);
 	pod_changed(c->priv->m);
 	if (c->visible)
 		pod_tell(c->priv->m, POD_EVENT_STOPPED, c->pod, c);
 	return true;
+}
+
+/* Under the lock. */
+static bool set_recorded(struct pod_container *c, const struct shim_exit *e)
+{
+	return pod_container_set_exited(c, e->code, e->exited_at, e->oom_killed, e->unknown ? "Unknown" : NULL,
+					e->unknown ? UNKNOWN_WHY : NULL);
 }
 
 int pod_container_reconcile(struct pod_container *c, bool shim_alive, struct err *err)
@@ -73,17 +88,20 @@ int pod_container_reconcile(struct pod_container *c, bool shim_alive, struct err
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	struct pod_manager *m = c->priv->m;
 	struct shim_exit e = { 0 };
-	bool changed = false, known, alive;
+	bool changed = false, known = shim_exit_read(c->dir, &a, &e, NULL) == 0, oom = false;
+	int code = UNKNOWN_CODE, end = -EAGAIN;
 
-	alive = str_eq(c->priv->boot_id, sys_boot_id()) && pod_process_alive(pod_container_process(c));
-	known = shim_exit_read(c->dir, &a, &e, NULL) == 0;
+	if (!known && !shim_alive && pod_container_in(c, POD_RUNNING)) {
+		end = str_eq(c->priv->boot_id, sys_boot_id()) ? pod_container_status(c, &code) : -ENODATA;
+		oom = end == 0 && c->cgroup_path && pod_cgroup_oom_killed(c->cgroup_path);
+	}
 	pod_lock(m);
 	if (known)
-		changed = pod_container_set_exited(c, e.code, e.exited_at, e.oom_killed, NULL, NULL);
-	else if (!alive && !shim_alive && c->state == POD_RUNNING)
-		changed = pod_container_set_exited(c, 255, 0, false, "Unknown",
-						   "it ended while nothing watched it; its exit code is "
-						   "lost");
+		changed = set_recorded(c, &e);
+	else if (end == 0 && c->state == POD_RUNNING)
+		changed = pod_container_set_exited(c, code, 0, oom, NULL, NULL);
+	else if (end == -ENODATA && c->state == POD_RUNNING)
+		changed = pod_container_set_exited(c, UNKNOWN_CODE, 0, false, "Unknown", UNKNOWN_WHY);
 	pod_unlock(m);
 	return changed ? pod_container_commit(c, err) : 0;
 }
@@ -119,7 +137,7 @@ static int exit_op(struct pod_op *op, struct err *err)
 			return r;
 	}
 	pod_lock(m);
-	changed = pod_container_set_exited(c, e.code, e.exited_at, e.oom_killed, NULL, NULL);
+	changed = set_recorded(c, &e);
 	pod_unlock(m);
 	if (changed)
 		pod_container_commit(c, NULL);
@@ -152,59 +170,26 @@ static int pause_exit_op(struct pod_op *op, struct err *err)
 	return 0;
 }
 
-/* The shim's end: every container of the pod gets the state that the kernel gives it, and what
- * runs without a monitor is ended. */
-static int shim_lost_op(struct pod_op *op, struct err *err)
+/* ---- the watch, loop thread ---- */
+
+/* What should run is not known to the shim: its predecessor died, and so did the daemon then. */
+static void take_up(struct pod_manager *m, const char *pod_id, const char *id)
 {
-	struct pod_manager *m = op->m;
-	struct pod_container **all;
+	struct pod_container *c;
 	struct pod_sandbox *p;
-	size_t n = 0;
+	bool wanted;
 
 	pod_lock(m);
-	p = map_get(&m->pods, op->id);
-	if (!p || p->priv->stopping) {
-		pod_unlock(m);
-		return 0;
-	}
-	pod_sandbox_ref(p);
-	list_for_each(c, &p->containers, struct pod_container, link)
-		n++;
-	all = mem_new(n + 1, sizeof(struct pod_container *));
-	n = 0;
-	list_for_each(c, &p->containers, struct pod_container, link) {
-		pod_container_ref(c);
-		all[n++] = c;
-	}
-	p->priv->shim = (struct shim_process){ 0 };
-	if (!pod_sandbox_set_not_ready(p, "the pod's monitor (caisson-shim) died"))
-		pod_sandbox_say(p, "the pod's monitor (caisson-shim) died");
-	pod_changed(m);
+	p = map_get(&m->pods, pod_id);
+	c = map_get(&m->containers, id);
+	wanted = p && p->visible && !p->priv->stopping &&
+		 (c ? c->state == POD_RUNNING : strcmp(id, pod_id) == 0 && p->state == POD_READY);
+	if (wanted)
+		p->priv->shim_incomplete = true;
 	pod_unlock(m);
-	for (size_t i = 0; i < n; i++) {
-		struct pod_container *c = all[i];
-		struct err ignored = ERR_INIT;
-		bool changed = false;
-
-		if (pod_container_reconcile(c, true, &ignored) == 0 && pod_container_in(c, POD_RUNNING)) {
-			pod_container_kill(c, &ignored);
-			pod_lock(m);
-			changed = pod_container_set_exited(c, 137, 0, false, "Error",
-							   "the pod's monitor (caisson-shim) died");
-			pod_unlock(m);
-		}
-		if (changed)
-			pod_container_commit(c, NULL);
-		pod_plugins_stopped(c);
-		pod_container_unref(c);
-	}
-	free(all);
-	pod_sandbox_commit(p, NULL);
-	pod_sandbox_unref(p);
-	return 0;
+	if (wanted)
+		pod_shim_lost(m, pod_id);
 }
-
-/* ---- the watch, loop thread ---- */
 
 static void on_exit_announced(const char *id, int code, int64_t at, void *user)
 {
@@ -214,17 +199,25 @@ static void on_exit_announced(const char *id, int code, int64_t at, void *user)
 	struct pod_op *op;
 
 	if (!id) {
-		op = pod_op_new(m, NULL, "look after a pod whose shim died", shim_lost_op);
-		op->id = arena_strdup(&op->arena, w->id);
+		char pod_id[ID_LEN + 1];
+
+		memcpy(pod_id, w->id, sizeof(pod_id));
 		pod_lock(m);
-		p = map_get(&m->pods, w->id);
+		p = map_get(&m->pods, pod_id);
 		if (p)
 			pod_sandbox_ref(p);
 		pod_unlock(m);
 		if (p)
 			pod_watch_end(p);
 		pod_sandbox_unref(p);
-	} else if (strcmp(id, w->id) == 0) {
+		pod_shim_lost(m, pod_id);
+		return;
+	}
+	if (code < 0) {
+		take_up(m, w->id, id);
+		return;
+	}
+	if (strcmp(id, w->id) == 0) {
 		op = pod_op_new(m, NULL, "note the end of pause", pause_exit_op);
 		op->id = arena_strdup(&op->arena, id);
 	} else {
@@ -277,10 +270,7 @@ void pod_watch_start(struct pod_sandbox *p)
 	}
 	if (!shim.pid || shim_watch_new(m->loop, shim.address, on_exit_announced, priv->watch_user,
 					&priv->watch, &err) < 0) {
-		struct pod_op *op = pod_op_new(m, NULL, "look after a pod whose shim died", shim_lost_op);
-
-		op->id = arena_strdup(&op->arena, p->id);
-		pod_op_submit(op, NULL, NULL);
+		pod_shim_lost(m, p->id);
 		return;
 	}
 	shim_watch_add(priv->watch, p->id, NULL);

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#define ASK_EVERY (200 * NSEC_PER_MSEC)
+
 bool pod_shim_to_ask(struct pod_sandbox *p, struct shim_process *ret)
 {
 	bool yes;
@@ -46,7 +48,7 @@ static int kill_by_kernel(struct pod_container *c, struct err *err)
 	struct pod_manager *m = c->priv->m;
 	struct pod_process process = pod_container_process(c);
 	bool changed;
-	int r = 0;
+	int r = 0, code = 128 + SIGKILL;
 
 	pod_process_kill(process);
 	if (c->cgroup_path)
@@ -59,9 +61,10 @@ static int kill_by_kernel(struct pod_container *c, struct err *err)
 	r = pod_container_reconcile(c, true, err);
 	if (r < 0)
 		return r;
+	pod_container_status(c, &code);
 	pod_lock(m);
 	changed = c->state == POD_RUNNING &&
-		  pod_container_set_exited(c, 137, 0, false, "Error", "killed; its shim did not answer");
+		  pod_container_set_exited(c, code, 0, false, "Error", "killed; its shim did not answer");
 	pod_unlock(m);
 	return changed ? pod_container_commit(c, err) : 0;
 }
@@ -89,21 +92,39 @@ int pod_container_kill(struct pod_container *c, struct err *err)
 	return kill_by_kernel(c, err);
 }
 
+/* The stop signal to its process, when there is no shim to pass it on. */
+static int signal_by_kernel(struct pod_container *c, int sig)
+{
+	struct pod_process process = pod_container_process(c);
+	autofd int fd = -EBADF;
+	int r = sys_pidfd_open_verified(process.pid, process.ticks, &fd);
+
+	return r < 0 ? r : sys_pidfd_signal(fd, sig);
+}
+
 /* Until EXITED or *deadline, which may be moved by others: 0 or -ETIMEDOUT. */
 static int await(struct pod_container *c, const int64_t *deadline)
 {
 	struct pod_manager *m = c->priv->m;
+	struct shim_process shim;
 	int r = 0;
 
 	pod_lock(m);
 	while (c->state == POD_RUNNING && !m->closing) {
-		struct timespec ts = { *deadline / NSEC_PER_SEC, *deadline % NSEC_PER_SEC };
+		int64_t now = time_now_mono(), next = now + ASK_EVERY < *deadline ? now + ASK_EVERY : *deadline;
+		struct timespec ts = { next / NSEC_PER_SEC, next % NSEC_PER_SEC };
 
-		if (time_now_mono() >= *deadline) {
+		if (now >= *deadline) {
 			r = -ETIMEDOUT;
 			break;
 		}
-		pthread_cond_timedwait(&m->changed, &m->lock, &ts);
+		if (pthread_cond_timedwait(&m->changed, &m->lock, &ts) == 0)
+			continue;
+		pod_unlock(m);
+		/* a shim that does not answer announces nothing */
+		if (!pod_shim_to_ask(c->pod, &shim))
+			pod_container_reconcile(c, false, NULL);
+		pod_lock(m);
 	}
 	if (m->closing && c->state == POD_RUNNING)
 		r = -ECANCELED;
@@ -151,6 +172,9 @@ int pod_container_halt(struct pod_op *op, struct pod_container *c, int sig, stru
 					   time_now_mono() + POD_SHIM_KILL_TIME, &ignored);
 			pod_shim_told(c->pod, r, &ignored);
 		}
+		/* no shim, or a stopped one: its process has the grace all the same */
+		if (r < 0 && ignored.kind != ERR_NOT_FOUND && ignored.kind != ERR_STATE)
+			r = signal_by_kernel(c, sig);
 		/* refused because it is over already: the announcement is on its way */
 		if (r == 0 || ignored.kind == ERR_NOT_FOUND || ignored.kind == ERR_STATE) {
 			r = await(c, &op->grace_end);

@@ -11,13 +11,21 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <time.h>
+
+/* For a shim to be replaced that died a moment ago. */
+#define SUCCESSOR_TIME (10 * NSEC_PER_SEC)
 
 int pod_container_shim(struct pod_container *c, struct arena *a, char **ret, struct err *err)
 {
 	struct pod_manager *m = c->priv->m;
+	int64_t deadline = time_now_mono() + SUCCESSOR_TIME;
+	struct timespec ts = { deadline / NSEC_PER_SEC, deadline % NSEC_PER_SEC };
 	char *address;
 
 	pod_lock(m);
+	while (c->pod->priv->replacing && !m->closing && time_now_mono() < deadline)
+		pthread_cond_timedwait(&m->changed, &m->lock, &ts);
 	address = c->pod->priv->shim.pid ? arena_strdup(a, c->pod->priv->shim.address) : NULL;
 	pod_unlock(m);
 	if (!address)
@@ -153,6 +161,7 @@ static int start_op(struct pod_op *op, struct err *err)
 	}
 	pod_changed(m);
 	pod_unlock(m);
+	pod_container_keep(c);
 	r = pod_container_commit(c, err);
 	if (r == 0)
 		pod_plugins_after(NRI_POST_START_CONTAINER, c);
@@ -252,7 +261,10 @@ static int exec_op(struct pod_op *op, struct err *err)
 	exec.id = c->id;
 	exec.timeout = op->timeout;
 	exec.cancel_fd = op->cancel_fd;
-	return shim_exec_sync(address, &exec, c->dir, &op->out, &op->err_out, &op->exit_code, err);
+	r = shim_exec_sync(address, &exec, c->dir, &op->out, &op->err_out, &op->exit_code, err);
+	if (r < 0 && err->kind == ERR_UNAVAILABLE)
+		return err_wrap(err, r, "the pod's monitor (caisson-shim) died, and with it this command");
+	return r;
 }
 
 static int reopen_op(struct pod_op *op, struct err *err)

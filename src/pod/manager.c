@@ -150,6 +150,7 @@ void pod_manager_free(struct pod_manager *m)
 		return; /* a worker is stuck in the kernel or a plugin; the process ends anyhow */
 	nri_free(m->nri);
 	event_timer_free(m->retry);
+	event_timer_free(m->patrol);
 	tables_free(m);
 	map_done(&m->pods);
 	map_done(&m->containers);

@@ -62,11 +62,20 @@ struct pod_manager {
 	bool closing;
 
 	struct event_timer *retry;             /* loop thread; recover.c */
+	struct event_timer *patrol;            /* loop thread; patrol.c */
 	struct list ops;                       /* struct pod_op.link; loop thread only */
 };
 
 /* Written into the record before the work begins, so that the next daemon goes on with it. */
 enum pod_intent { POD_WANT_NONE, POD_WANT_STOP, POD_WANT_REMOVE };
+
+/* What the daemon itself holds of a running container; keep.c. Under the lock. */
+struct pod_kept {
+	int pidfd;
+	int streams[SHIM_STREAMS];
+};
+
+#define POD_KEPT_INIT { -EBADF, { -EBADF, -EBADF, -EBADF, -EBADF } }
 
 struct pod_sandbox_private {
 	struct pod_sandbox *pod;
@@ -86,6 +95,11 @@ struct pod_sandbox_private {
 	char *boot_id;                  /* of pid, shim, netns */
 	struct shim_process shim;       /* pid 0: none */
 	bool cgroup_released;           /* nothing of it is to be removed by this pod any more */
+	bool replacing;                 /* its shim died, another one is on its way */
+	bool shim_incomplete;           /* that one did not start, or not take everything */
+	int deaths;                     /* of shims, since then; successor.c alone */
+	int64_t deaths_since;
+	int kept_pidfd;                 /* of pause */
 	int64_t shim_mute_until;        /* it did not answer: till then its pod is ended without it */
 	char *cgroup_made;              /* topmost directory that was not there before, or NULL */
 	struct shim_watch *watch;       /* loop thread */
@@ -108,6 +122,8 @@ struct pod_container_private {
 	bool task;                      /* the shim may know it */
 	bool told, told_stop;           /* as of a pod */
 	const char *evicted;            /* why it is killed, by whose wish; NULL: it is not */
+	struct pod_kept kept;
+	bool seen_ended;                /* patrol.c */
 	char *boot_id;
 	pthread_mutex_t commit;
 };
@@ -128,6 +144,7 @@ void pod_sandbox_ref(struct pod_sandbox *p);     /* under the lock */
 void pod_container_ref(struct pod_container *c); /* under the lock */
 void pod_sandbox_unref(struct pod_sandbox *p);   /* not under the lock */
 void pod_container_unref(struct pod_container *c);
+void pod_kept_done(struct pod_kept *k); /* under the lock, or nobody's any more */
 
 char *pod_sandbox_key(const struct pod_config *config, struct arena *a);
 char *pod_container_key(const char *pod_id, const struct pod_container_config *config, struct arena *a);
@@ -288,7 +305,7 @@ int pod_container_task_delete(struct pod_container *c, struct err *err);
 
 /* ---- life.c ---- */
 
-/* The address of its pod's shim; STATE when that is gone. */
+/* The address of its pod's shim, or of the one that is on its way; STATE when there is none. */
 int pod_container_shim(struct pod_container *c, struct arena *a, char **ret, struct err *err);
 /* The process of the container's own config.json, with another command and without a terminal. */
 int pod_container_exec_process(struct pod_container *c, char *const *cmd, size_t n_cmd, struct arena *a,
@@ -301,6 +318,23 @@ int pod_container_exec_process(struct pod_container *c, char *const *cmd, size_t
 bool pod_shim_to_ask(struct pod_sandbox *p, struct shim_process *ret);
 /* What a call of it gave: remembers that it does not answer. Returns r. */
 int pod_shim_told(struct pod_sandbox *p, int r, const struct err *err);
+
+/* ---- keep.c ---- */
+
+/* Takes hold of what runs, or again after its shim was replaced. */
+void pod_container_keep(struct pod_container *c);
+void pod_sandbox_keep(struct pod_sandbox *p);
+/* How its process ended, by the kernel. -EAGAIN: it runs; -ENODATA: over, and nobody can say. */
+int pod_container_status(struct pod_container *c, int *ret_code);
+
+/* ---- successor.c ---- */
+
+/* Loop thread: the pod's shim is dead. */
+void pod_shim_lost(struct pod_manager *m, const char *pod_id);
+
+/* ---- patrol.c ---- */
+
+int pod_patrol_start(struct pod_manager *m);
 
 /* ---- exits.c ---- */
 
@@ -316,7 +350,7 @@ void pod_watch_post_end(struct pod_sandbox *p);
 /* It is over: state, code, reason; false when that was known already. Under the lock. */
 bool pod_container_set_exited(struct pod_container *c, int code, int64_t at, bool oom, const char *reason,
 			      const char *message);
-/* What the exit record and the kernel say, without the shim: sets EXITED if so, and commits. */
+/* What the exit record and, with shim_alive false, the kernel say: sets EXITED if so, and commits. */
 int pod_container_reconcile(struct pod_container *c, bool shim_alive, struct err *err);
 
 /* That very process still exists. */

@@ -93,13 +93,17 @@ static void submit(struct pod_manager *m, const char *title, const char *id,
 static void finish_all(struct pod_manager *m)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
-	char **pods, **containers;
-	size_t n_pods = 0, n_containers = 0, i = 0;
+	char **pods, **containers, **shimless;
+	size_t n_pods = 0, n_containers = 0, n_shimless = 0, i = 0;
 	struct pod_container *c;
 
 	pod_lock(m);
 	pods = arena_new(&a, m->pods.n, sizeof(*pods));
 	containers = arena_new(&a, m->containers.n, sizeof(*containers));
+	shimless = arena_new(&a, m->pods.n, sizeof(*shimless));
+	list_for_each(priv, &m->order, struct pod_sandbox_private, link)
+		if (priv->shim_incomplete && !priv->stopping)
+			shimless[n_shimless++] = arena_strdup(&a, priv->pod->id);
 	list_for_each(priv, &m->order, struct pod_sandbox_private, link)
 		if (!priv->pod->op && (!priv->pod->visible || priv->want == POD_WANT_REMOVE ||
 				       (priv->want == POD_WANT_STOP && !priv->torn_down)))
@@ -112,6 +116,8 @@ static void finish_all(struct pod_manager *m)
 		submit(m, "finish a pod", pods[i], finish_pod_op);
 	for (i = 0; i < n_containers; i++)
 		submit(m, "finish a container", containers[i], finish_container_op);
+	for (i = 0; i < n_shimless; i++)
+		pod_shim_lost(m, shimless[i]);
 }
 
 static void on_retry(void *user)
@@ -270,7 +276,9 @@ static void settle_container(struct pod_container *c, bool this_boot)
 		if (pod_container_reconcile(c, true, NULL) == 0 && c->state == POD_CREATED)
 			settle_start(c);
 	} else if (c->state == POD_RUNNING) {
-		pod_container_reconcile(c, c->pod->priv->shim.pid != 0, NULL);
+		if (pod_container_reconcile(c, c->pod->priv->shim.pid != 0, NULL) == 0 &&
+		    pod_container_in(c, POD_RUNNING))
+			pod_container_keep(c);
 	}
 }
 
@@ -290,8 +298,6 @@ static void settle_pod(struct pod_sandbox *p)
 	p->priv->shim = shim;
 	if (!this_boot)
 		why = "the node was restarted";
-	else if (!p->priv->shim.pid)
-		why = "the pod's monitor (caisson-shim) died";
 	else if (!pause_alive)
 		why = "the pause process ended";
 	if (why && !pod_sandbox_set_not_ready(p, why))
@@ -305,7 +311,9 @@ static void settle_pod(struct pod_sandbox *p)
 		pod_sandbox_commit(p, NULL);
 	list_for_each(c, &p->containers, struct pod_container, link)
 		settle_container(c, this_boot);
-	/* also where there is no shim any more: the watch fails, and what still runs is ended */
+	if (this_boot && pause_alive)
+		pod_sandbox_keep(p);
+	/* also where there is no shim any more: the watch fails, and another one is started */
 	if (this_boot && p->visible)
 		pod_watch_start(p);
 }
@@ -315,6 +323,8 @@ int pod_recover(struct pod_manager *m, struct err *err)
 	struct buf nowhere = BUF_INIT(64 * 1024);
 	int r = event_timer_new(m->loop, INT64_MAX, on_retry, m, &m->retry);
 
+	if (r == 0)
+		r = pod_patrol_start(m);
 	if (r < 0)
 		return err_sys(err, r, "timer");
 	r = pod_records_load(m, m->settings.note ? m->settings.note : &nowhere, err);

@@ -376,6 +376,7 @@ static int make(struct pod_op *op, struct pod_sandbox *p, struct err *err)
 	r = pod_sandbox_commit(p, err);
 	if (r < 0)
 		return r;
+	pod_sandbox_keep(p);
 	died = !pod_process_alive(pod_sandbox_process(p));
 	pod_lock(m);
 	p->visible = !died;

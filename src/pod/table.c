@@ -71,6 +71,7 @@ struct pod_sandbox *pod_sandbox_new(struct pod_manager *m, const char *id, const
 	struct pod_config *copy;
 
 	p->priv = priv;
+	priv->kept_pidfd = -EBADF;
 	priv->pod = p;
 	priv->m = m;
 	priv->refs = 1;
@@ -99,6 +100,7 @@ struct pod_container *pod_container_new(struct pod_manager *m, struct pod_sandbo
 
 	c->priv = priv;
 	priv->container = c;
+	priv->kept = (struct pod_kept)POD_KEPT_INIT;
 	priv->m = m;
 	priv->refs = 1;
 	list_init(&c->link);
@@ -197,6 +199,13 @@ void pod_container_ref(struct pod_container *c)
 	c->priv->refs++;
 }
 
+void pod_kept_done(struct pod_kept *k)
+{
+	fd_drop(&k->pidfd);
+	for (int i = 0; i < SHIM_STREAMS; i++)
+		fd_drop(&k->streams[i]);
+}
+
 void pod_sandbox_unref(struct pod_sandbox *p)
 {
 	struct pod_manager *m = p ? p->priv->m : NULL;
@@ -211,6 +220,7 @@ void pod_sandbox_unref(struct pod_sandbox *p)
 		return;
 	pthread_mutex_destroy(&p->priv->commit);
 	arena_done(&p->priv->limits);
+	fd_drop(&p->priv->kept_pidfd);
 	arena_done(&p->priv->arena);
 	free(p->priv);
 	free(p);
@@ -232,6 +242,7 @@ void pod_container_unref(struct pod_container *c)
 	pthread_mutex_destroy(&c->priv->commit);
 	pthread_mutex_destroy(&c->priv->limiting);
 	arena_done(&c->priv->limits);
+	pod_kept_done(&c->priv->kept);
 	arena_done(&c->priv->arena);
 	free(c->priv);
 	free(c);

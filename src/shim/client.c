@@ -326,6 +326,40 @@ int shim_attach(const char *address, const char *id, const char *out, const char
 	return r < 0 ? err_wrap(err, r, "shim") : 0;
 }
 
+/* ---- a shim that died ---- */
+
+int shim_adopt(const char *address, const struct shim_create *what, const int kept[SHIM_STREAMS],
+	       int64_t deadline, struct arena *a, char **ret_lost, struct err *err)
+{
+	CLEANUP(arena_done) struct arena tmp = ARENA_INIT;
+	CLEANUP(rpc_pb_free_ptr) ProtobufCMessage *m = NULL;
+	Caisson__Shim__V1__AdoptRequest req = CAISSON__SHIM__V1__ADOPT_REQUEST__INIT;
+	int32_t numbers[SHIM_STREAMS];
+	int r;
+
+	req.id = text(what->id);
+	req.bundle = text(what->bundle);
+	req.root = text(what->runtime_root);
+	req.terminal = what->terminal;
+	if (what->stdin_open)
+		req.stdin = arena_printf(&tmp, "%s/stdin", what->bundle);
+	if (what->log_path) {
+		req.stdout = arena_printf(&tmp, "cri://%s", what->log_path);
+		req.stderr = what->terminal ? (char *)"" : req.stdout;
+	}
+	for (int i = 0; i < SHIM_STREAMS; i++)
+		numbers[i] = kept[i];
+	req.keeper = getpid();
+	req.kept = numbers;
+	req.n_kept = SHIM_STREAMS;
+	r = ttrpc_call_once_pb(address, SHIM_SERVICE, "Adopt", &req.base,
+			       &caisson__shim__v1__adopt_response__descriptor, deadline, &m, err);
+	if (r < 0)
+		return err_wrap(err, r, "shim");
+	*ret_lost = arena_strdup(a, text(((Caisson__Shim__V1__AdoptResponse *)m)->lost));
+	return 0;
+}
+
 /* ---- exec ---- */
 
 int shim_task_exec(const char *address, const struct shim_exec *what, int64_t deadline, struct err *err)

@@ -21,6 +21,7 @@ struct job_result {
 	bool crashed;      /* the child died in it: nothing was undone */
 	pid_t pid;         /* create, exec: the process */
 	uint64_t ticks;    /* its start time */
+	bool paused;       /* adopt: its processes are frozen */
 	bool pid_ns_init;  /* it is the init of a pid namespace of its own */
 	char cgroup[CGROUP_PATH_MAX];
 	struct err err;

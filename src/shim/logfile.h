@@ -4,7 +4,8 @@
  * Both streams of a container share one file. Nothing is lost: while the file cannot be
  * written (disk full, quota, I/O error) the streams are not read, so that the container
  * waits in write(2), and the write is tried again, from 50 ms up to every second. Other
- * containers of the pod go on.
+ * containers of the pod go on. A shim that is killed loses no line either, and leaves none torn,
+ * when the next one is given the same pipes.
  *
  * The path is the kubelet's: an absolute name below its log directory, which root owns.
  * Missing directories are made (0755). The last component is not followed when it is a
@@ -24,17 +25,15 @@ int logfile_open(struct shim *s, const char *path, struct logfile **ret, struct 
 /* Reads what is left only as far as it is in the pipes; what the disk does not take is dropped. */
 void logfile_free(struct logfile *f);
 
-/* One more stream, "stdout" or "stderr", at most two; takes fd. name is borrowed. */
+/* One more stream, "stdout" or "stderr", at most two; fd is the read end of a pipe and is taken.
+ * name is borrowed. */
 int logfile_add(struct logfile *f, const char *name, int fd, struct err *err);
 
 /* A copy of what the stream brings from now on goes to the FIFO, too (tap.h). */
 int logfile_attach(struct logfile *f, const char *name, const char *fifo, struct err *err);
 
-/*
- * After the file was renamed: what comes from now on goes to a new file of that name. A line
- * of which a part is in the old file already is finished there first. On an error the
- * old file stays in use. NOT_FOUND where it is kept nowhere.
- */
+/* After the file was renamed: what comes from now on goes to a new file of that name, the line
+ * that has begun too. On an error the old file stays in use. NOT_FOUND where it is kept nowhere. */
 int logfile_reopen(struct logfile *f, struct err *err);
 
 /*

@@ -30,7 +30,17 @@ void proc_born(struct proc *p, pid_t pid);
 /* Its job is over: an exit that came meanwhile is announced now. */
 void proc_settled(struct proc *p);
 
+/* A signal. It hits nobody else: only we reap a child of ours, and for others there is a pidfd. */
+int proc_kill(struct proc *p, int sig);
+/* pid is the process, and no child of ours. ESRCH: it is gone. */
+int proc_adopt(struct proc *p, pid_t pid, uint64_t ticks);
+
 /* Goes on with a delete that waits, as far as it can. */
 void task_advance_delete(struct task *t);
+struct task *task_new(struct shim *s, const struct task_create *what);
+void task_free(struct task *t); /* NULL is fine */
+void task_open_cgroup(struct task *t, const char *path);
+/* In a job: what the runtime's record and the kernel say of it. NOT_FOUND, -1: no record. */
+int task_describe(const struct task *t, struct job_result *ret, struct err *err);
 /* The init's exit: what it leaves behind, the OOM count. */
 void task_init_exited(struct task *t);

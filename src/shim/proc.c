@@ -3,7 +3,8 @@
  * functions named …_job, which run in a forked child.
  *
  * Invariants:
- *  - `alive` is set exactly between proc_born and the reaping; kill(2) only then.
+ *  - `alive` is set exactly between proc_born and the reaping (of an adopted process: between
+ *    proc_adopt and its end); signals only then.
  *  - status becomes STOPPED in announce() and nowhere else.
  *  - While `busy`, an exit is only noted: start is told before exit, always.
  */
@@ -16,6 +17,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
+
+enum { UNKNOWN_CODE = 255 };
 
 static const int64_t DRAIN_MAX = 2 * NSEC_PER_SEC, DRAIN_EVERY = 50 * NSEC_PER_MSEC;
 
@@ -30,6 +33,7 @@ void proc_init(struct proc *p, struct task *t, const char *exec_id)
 	list_init(&p->link);
 	list_init(&p->waiters);
 	p->task = t;
+	p->pidfd = -EBADF;
 	p->exec_id = mem_strdup(exec_id);
 }
 
@@ -58,6 +62,8 @@ void proc_done(struct proc *p)
 	err_set(&err, ERR_NOT_FOUND, "the process was deleted");
 	answer_waiters(p, &err);
 	stdio_done(&p->io);
+	event_fd_free(p->end);
+	fd_drop(&p->pidfd);
 	event_timer_free(p->drain);
 	list_remove(&p->link);
 	free(p->exec_id);
@@ -87,7 +93,7 @@ static void announce(struct proc *p)
 
 	event_timer_set(p->drain, INT64_MAX);
 	if (is_init(p)) {
-		struct shim_exit e = { t->id, p->pid, p->code, p->exited_at, t->oom_killed,
+		struct shim_exit e = { t->id, p->pid, p->code, p->exited_at, t->oom_killed, p->unknown,
 				       (char *)sys_boot_id() };
 		struct err err = ERR_INIT;
 
@@ -157,6 +163,46 @@ static bool reap_in(struct proc *p, pid_t pid, int status)
 	if (!p->busy)
 		take_exit(p);
 	return true;
+}
+
+/* ---- of a shim that died ---- */
+
+int proc_kill(struct proc *p, int sig)
+{
+	if (p->pidfd >= 0)
+		return sys_pidfd_signal(p->pidfd, sig);
+	return kill(p->pid, sig) < 0 ? -errno : 0;
+}
+
+static void on_end(uint32_t events, void *user)
+{
+	struct proc *p = user;
+	int status = 0, r = sys_pidfd_status(p->pidfd, p->pid, p->ticks, &status);
+
+	if (r == -EAGAIN)
+		return;
+	event_fd_free(take_ptr(&p->end));
+	note_exit(p, status);
+	if (r < 0) {
+		p->unknown = true;
+		p->code = UNKNOWN_CODE;
+	}
+	if (!p->busy)
+		take_exit(p);
+}
+
+int proc_adopt(struct proc *p, pid_t pid, uint64_t ticks)
+{
+	int r = sys_pidfd_open_verified(pid, ticks, &p->pidfd);
+
+	if (r == 0)
+		r = event_fd_new(p->task->shim->loop, p->pidfd, EPOLLIN, on_end, p, &p->end);
+	if (r < 0)
+		return r;
+	p->pid = pid;
+	p->ticks = ticks;
+	p->alive = true;
+	return 0;
 }
 
 bool task_reaped(struct shim *s, pid_t pid, int status)
@@ -299,7 +345,7 @@ static void exec_done(struct job_result *res, void *user)
 	p->status = SHIM_RUNNING;
 	proc_born(p, res->pid);
 	if (stdio_started(&p->io, &err) < 0 && p->alive)
-		kill(p->pid, SIGKILL);
+		proc_kill(p, SIGKILL);
 	if (p->ephemeral) {
 		fd_drop(&p->io.keep[1]);
 		fd_drop(&p->io.keep[2]);
@@ -375,7 +421,7 @@ void task_exec_kill(struct proc *p)
 	if (p->cgroup && p->task->cgroup && cgroup_create_sub(p->task->cgroup, p->cgroup, &sub, NULL) == 0)
 		cgroup_kill(sub, SIGKILL, NULL);
 	if (p->alive)
-		kill(p->pid, SIGKILL);
+		proc_kill(p, SIGKILL);
 	if (p->starter)
 		job_cancel(p->task->shim, p->starter);
 }
@@ -410,6 +456,7 @@ void task_kill(struct shim *s, const char *id, const char *exec_id, int sig, boo
 {
 	struct err err = ERR_INIT;
 	struct proc *p = task_find_proc(s, id, exec_id, &err);
+	int r;
 
 	if (p && sig < 0)
 		err_set(&err, ERR_INVALID, "signal %d", sig);
@@ -426,8 +473,7 @@ void task_kill(struct shim *s, const char *id, const char *exec_id, int sig, boo
 		op_run(op, kill_all_job, NULL, kill_all_done);
 		return;
 	}
-	/* it cannot have become somebody else's pid: only we reap it */
-	if (!err.kind && kill(p->pid, sig) < 0)
-		err_sys(&err, errno, "signal %d", sig);
+	if (!err.kind && (r = proc_kill(p, sig)) < 0)
+		err_sys(&err, r, "signal %d", sig);
 	done(NULL, err.kind ? &err : NULL, user);
 }

@@ -63,6 +63,8 @@ static size_t move(struct pump *p)
 		return 0;
 	if (n <= 0) {
 		p->ended = true;
+		/* who reads what we write sees the end when nobody else has it open */
+		fd_drop(&p->to);
 		return 0;
 	}
 	p->pending = mem_new((size_t)n, 1);

@@ -14,6 +14,7 @@ static const struct json_field exit_fields[] = {
 	JSON_FIELD(I32, struct shim_exit, code, "code", JSON_REQUIRED | JSON_ALWAYS),
 	JSON_FIELD(I64, struct shim_exit, exited_at, "exitedAt", JSON_REQUIRED | JSON_ALWAYS),
 	JSON_FIELD(BOOL, struct shim_exit, oom_killed, "oomKilled", 0),
+	JSON_FIELD(BOOL, struct shim_exit, unknown, "codeUnknown", 0),
 	JSON_FIELD(STR, struct shim_exit, boot_id, "bootId", 0),
 };
 const struct json_type shim_exit_type = JSON_TYPE("exit", struct shim_exit, exit_fields);
@@ -92,6 +93,45 @@ int record_write_init(const char *bundle, pid_t pid, uint64_t ticks, struct err 
 	int n = snprintf(text, sizeof(text), "%d %llu\n", (int)pid, (unsigned long long)ticks);
 
 	return replace(bundle, "init.pid", text, (size_t)n, err);
+}
+
+int record_write_streams(const char *bundle, const struct shim_stream_at at[SHIM_STREAMS], struct err *err)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(RECORD_MAX);
+
+	for (int i = 0; i < SHIM_STREAMS; i++)
+		buf_printf(&text, "%d %llu %llu\n", at[i].fd, (unsigned long long)at[i].dev,
+			   (unsigned long long)at[i].ino);
+	return replace(bundle, "streams", text.data, text.len, err);
+}
+
+int shim_streams_read(const char *bundle, struct shim_stream_at ret[SHIM_STREAMS], struct err *err)
+{
+	struct shim_stream_at at[SHIM_STREAMS];
+	char path[PATH_MAX], text[512], *line = text;
+	int r = path_of(bundle, "streams", path, err);
+	ssize_t n;
+
+	if (r < 0)
+		return r;
+	n = sys_file_read_text(AT_FDCWD, path, text, sizeof(text));
+	if (n < 0)
+		return err_sys(err, (int)n, "read %s", path);
+	for (int i = 0; i < SHIM_STREAMS; i++) {
+		unsigned long long dev, ino;
+		char *end = line ? strchr(line, '\n') : NULL;
+
+		if (end)
+			*end = '\0';
+		/* (the last newline is gone already) */
+		if (!line || sscanf(line, "%d %llu %llu", &at[i].fd, &dev, &ino) != 3)
+			return err_set(err, ERR_CORRUPT, "%s: not a list of streams", path);
+		at[i].dev = dev;
+		at[i].ino = ino;
+		line = end ? end + 1 : NULL;
+	}
+	memcpy(ret, at, sizeof(at));
+	return 0;
 }
 
 int record_write_shim(const char *state_dir, const char *address, pid_t pid, struct err *err)

@@ -1,5 +1,5 @@
 /*
- * What the shim leaves on disk (shim.h): exit.json, init.pid, shim.json. Written by the
+ * What the shim leaves on disk (shim.h): exit.json, init.pid, streams, shim.json. Written by the
  * shim, read by the daemon. All are replaced atomically and none is synced: they die with
  * the boot. Any thread.
  */
@@ -17,6 +17,7 @@ struct shim_record {
 int record_write_exit(const char *bundle, const struct shim_exit *e, struct err *err);
 /* "pid start_ticks\n" */
 int record_write_init(const char *bundle, pid_t pid, uint64_t ticks, struct err *err);
+int record_write_streams(const char *bundle, const struct shim_stream_at at[SHIM_STREAMS], struct err *err);
 int record_write_shim(const char *state_dir, const char *address, pid_t pid, struct err *err);
 int record_read_shim(const char *state_dir, struct arena *a, struct shim_record *ret, struct err *err);
 

@@ -6,6 +6,7 @@
 #include "rpc/rpc.h"
 #include "shim/events.h"
 #include "shim/job.h"
+#include "shim/journal.h"
 #include "shim/service.h"
 #include "shim/task.h"
 #include "sys/sys.h"
@@ -27,7 +28,7 @@ static const int64_t TRIM_AFTER = 3 * NSEC_PER_SEC, LEAVE_EVERY = 5 * NSEC_PER_M
 
 /* ---- memory ---- */
 
-static uint8_t scratch_in[SCRATCH_CARRY + SCRATCH_IN] __attribute__((aligned(PAGE)));
+static uint8_t scratch_in[SCRATCH_IN] __attribute__((aligned(PAGE)));
 static uint8_t scratch_out[SCRATCH_OUT] __attribute__((aligned(PAGE)));
 
 enum { STACK_MAX = 1024 * 1024 };
@@ -219,6 +220,8 @@ static int setup(struct shim *s, int listen_fd, const struct ttrpc_service *serv
 		r = event_timer_new(s->loop, time_now_mono() + TRIM_AFTER, on_trim, s, &s->trim);
 	s->trim_armed = true;
 	if (r == 0)
+		r = sys_pipe(0, &s->look[0], &s->look[1]);
+	if (r == 0)
 		r = ttrpc_server_new(s->loop, listen_fd, services, n, &s->rpc);
 	return r < 0 ? err_sys(err, r, "shim") : 0;
 }
@@ -236,6 +239,7 @@ int shim_serve(int listen_fd, const struct shim_options *o, const char *state_di
 
 	s->options = o;
 	s->state_dir = state_dir;
+	s->journal = journal_open(state_dir);
 	list_init(&s->jobs);
 	list_init(&s->early);
 	r = setup(s, listen_fd, services, ARRAY_LEN(services), err);

@@ -15,7 +15,8 @@
  *   shim/service.c  containerd.task.v2.Task and .v3.Task
  *   shim/sync.c     caisson.shim.v1.Shim
  *   shim/stdio.c    the three streams of a process
- *   shim/logfile.c  CRI log files;  shim/log.c  their format
+ *   shim/logfile.c  CRI log files;  shim/log.c  their format;  shim/journal.c  for a successor
+ *   shim/adopt.c    what a shim that died has left: its containers and their streams
  *   shim/pump.c     bytes between a terminal and FIFOs
  *   shim/mounts.c   CreateTaskRequest.rootfs
  *   shim/events.c   Events.Forward
@@ -49,7 +50,9 @@ int shim_serve(int listen_fd, const struct shim_options *o, const char *state_di
 
 /* ---- inside ---- */
 
-enum { SCRATCH_IN = 64 * 1024, SCRATCH_CARRY = 96 * 1024, SCRATCH_OUT = 64 * 1024 };
+enum { SCRATCH_IN = 64 * 1024, SCRATCH_OUT = 64 * 1024 };
+
+struct journal;
 
 struct shim {
 	struct event_loop *loop;
@@ -57,6 +60,8 @@ struct shim {
 	const char *state_dir;
 	struct ttrpc_server *rpc;
 	struct events *events;
+	struct journal *journal;
+	int look[2];        /* a pipe for looking into others, empty between two looks */
 	struct map tasks;   /* struct task by id */
 	struct list jobs;   /* struct job.link */
 	struct list early;  /* reaped before anybody knew their pid */
@@ -70,7 +75,7 @@ struct shim {
  * only one of them is served at a time. Given back to the kernel some time after the last use.
  */
 struct scratch {
-	uint8_t *in;  /* SCRATCH_CARRY + SCRATCH_IN bytes */
+	uint8_t *in;  /* SCRATCH_IN bytes */
 	uint8_t *out; /* SCRATCH_OUT bytes */
 };
 struct scratch shim_scratch(struct shim *s);

@@ -16,6 +16,7 @@
  *
  *   <bundle>/exit.json     struct shim_exit, written atomically before the exit is announced
  *   <bundle>/init.pid      pid and start ticks of the container's process
+ *   <bundle>/streams       which descriptors of the shim hold its streams
  *   <state>/pods/<pod>/shim.json  address, pid and start ticks of the shim
  *
  * stdio of a container (CreateTaskRequest.stdout/stderr): a FIFO path as containerd gives, or
@@ -164,6 +165,7 @@ struct shim_exit {
 	int32_t pid, code;   /* code: 0–255, 128 + signal */
 	int64_t exited_at;   /* real ns */
 	bool oom_killed;
+	bool unknown;        /* the code is: the process was another shim's child, which died */
 	char *boot_id;
 };
 
@@ -172,12 +174,39 @@ extern const struct json_type shim_exit_type;
 /* NOT_FOUND while there is none. */
 int shim_exit_read(const char *bundle, struct arena *a, struct shim_exit *ret, struct err *err);
 
+/* ---- a shim that died, and its successor ---- */
+
+/*
+ * The descriptors that hold a container's streams in its shim. Whoever duplicates them
+ * (sys_pidfd_getfd) and keeps them spares the container a broken pipe, an end of input and a hung-up
+ * terminal when the shim is killed; the next shim takes them from there.
+ */
+enum shim_stream { SHIM_STDIN, SHIM_STDOUT, SHIM_STDERR, SHIM_TERMINAL, SHIM_STREAMS };
+
+struct shim_stream_at {
+	int fd; /* its number there; negative: none */
+	uint64_t dev, ino;
+};
+
+/* From <bundle>/streams. NOT_FOUND: it has none. */
+int shim_streams_read(const char *bundle, struct shim_stream_at ret[SHIM_STREAMS], struct err *err);
+
+/*
+ * Gives a running container of a shim that is dead to this one: what describes it is as it was in
+ * shim_task_create; kept are descriptors of this process, negative where there is none. Execs
+ * of the old shim are ended. *ret_lost (in the arena) says what could not be kept, "" for
+ * nothing. NOT_FOUND: the container is over.
+ */
+int shim_adopt(const char *address, const struct shim_create *what, const int kept[SHIM_STREAMS],
+	       int64_t deadline, struct arena *a, char **ret_lost, struct err *err);
+
 /* ---- watching (loop thread) ---- */
 
 struct shim_watch;
 
-/* id's exit was announced (Wait returned); the exit record is on disk. id NULL: the
- * connection ended, the shim died or was shut down; no further calls. */
+/* id's exit was announced (Wait returned); the exit record is on disk. code -1: the shim does not
+ * know it, or it was deleted. id NULL: the connection ended, the shim died or was shut down; no
+ * further calls. */
 typedef void (*shim_watch_fn)(const char *id, int code, int64_t exited_at, void *user);
 
 int shim_watch_new(struct event_loop *loop, const char *address, shim_watch_fn fn, void *user,

@@ -8,6 +8,7 @@
 #include "sys/sys.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -27,6 +28,7 @@ void stdio_init(struct stdio *io, struct shim *s, bool terminal, const char *in,
 		.master = -EBADF,
 		.keep = { -EBADF, -EBADF, -EBADF },
 		.pipes = { -EBADF, -EBADF },
+		.at = { -EBADF, -EBADF, -EBADF, -EBADF },
 	};
 }
 
@@ -52,6 +54,29 @@ static int open_file(const char *path, int i, int *ret, struct err *err)
 	return 0;
 }
 
+/* The other end of a pipe that is there already, or the same one in another mode. */
+static int reopen(int fd, int flags, int *ret)
+{
+	char path[40];
+	int again;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	again = open(path, flags | O_CLOEXEC);
+	if (again < 0)
+		return -errno;
+	*ret = again;
+	return 0;
+}
+
+/* A pipe for a stream with a log file: see the header for why its writer can read. */
+static int open_log_pipe(int *ret_read, int *ret_process)
+{
+	autofd int w = -EBADF;
+	int r = sys_pipe(0, ret_read, &w);
+
+	return r < 0 ? r : reopen(w, O_RDWR, ret_process);
+}
+
 /* Stream i of a process without terminal. */
 static int open_stream(struct stdio *io, int i, const char *spec, struct err *err)
 {
@@ -63,7 +88,7 @@ static int open_stream(struct stdio *io, int i, const char *spec, struct err *er
 		return 0;
 	if (i && log_path(spec)) {
 		/* only readable when there is a log to put it in: a pipe for each stream */
-		r = sys_pipe(0, &io->pipes[i - 1], &io->job.fds[i]);
+		r = open_log_pipe(&io->pipes[i - 1], &io->job.fds[i]);
 		return r < 0 ? err_sys(err, r, "pipe for %s", names[i]) : 0;
 	}
 	path = str_skip_prefix(spec, "file://");
@@ -146,6 +171,43 @@ static void close_job_ends(struct stdio *io)
 	fd_drop(&io->job.console);
 }
 
+static int add_log(struct stdio *io, int i, int fd, struct err *err)
+{
+	static const char *const names[] = { "stdout", "stderr" };
+
+	io->at[SHIM_STDOUT + i] = fd;
+	return logfile_add(io->logs[i], names[i], fd, err);
+}
+
+/* The master to the log by way of a pipe, old or new (its read end), which outlives the shim. */
+static int log_terminal(struct stdio *io, int pipe, struct err *err)
+{
+	autofd int r_end = pipe, w_end = -EBADF;
+	int r = r_end < 0 ? sys_pipe(O_NONBLOCK, &r_end, &w_end) : reopen(r_end, O_WRONLY | O_NONBLOCK, &w_end);
+
+	if (r < 0)
+		return err_sys(err, r, "pipe for the terminal");
+	r = pump_new(io->shim, io->master, w_end, &io->pump_out, err);
+	return r < 0 ? r : add_log(io, 0, take_fd(&r_end), err);
+}
+
+static int run_terminal(struct stdio *io, int pipe, struct err *err)
+{
+	autofd int r_end = pipe;
+	int r;
+
+	sys_set_nonblock(io->master);
+	io->at[SHIM_TERMINAL] = io->master;
+	io->at[SHIM_STDIN] = io->keep[0];
+	if (io->keep[0] >= 0) {
+		r = pump_new(io->shim, io->keep[0], io->master, &io->pump_in, err);
+		if (r < 0)
+			return r;
+	}
+	return io->logs[0] ? log_terminal(io, take_fd(&r_end), err) :
+			     pump_new(io->shim, io->master, io->keep[1], &io->pump_out, err);
+}
+
 static int start_terminal(struct stdio *io, struct err *err)
 {
 	size_t n = 1;
@@ -165,23 +227,11 @@ static int start_terminal(struct stdio *io, struct err *err)
 		t.c_oflag &= ~(tcflag_t)ONLCR;
 		tcsetattr(io->master, TCSANOW, &t);
 	}
-	sys_set_nonblock(io->master);
-	if (io->keep[0] >= 0) {
-		r = pump_new(io->shim, io->keep[0], io->master, &io->pump_in, err);
-		if (r < 0)
-			return r;
-	}
-	if (io->logs[0]) {
-		int copy = fcntl(io->master, F_DUPFD_CLOEXEC, 3);
-
-		return copy < 0 ? err_sys(err, errno, "terminal") : logfile_add(io->logs[0], "stdout", copy, err);
-	}
-	return pump_new(io->shim, io->master, io->keep[1], &io->pump_out, err);
+	return run_terminal(io, -EBADF, err);
 }
 
 int stdio_started(struct stdio *io, struct err *err)
 {
-	static const char *const names[] = { "stdout", "stderr" };
 	const char *fifos[3];
 
 	memcpy(fifos, io->job.fifos, sizeof(fifos));
@@ -193,7 +243,7 @@ int stdio_started(struct stdio *io, struct err *err)
 
 		if (io->pipes[i] < 0)
 			continue;
-		r = logfile_add(io->logs[i], names[i], take_fd(&io->pipes[i]), err);
+		r = add_log(io, i, take_fd(&io->pipes[i]), err);
 		if (r < 0)
 			return r;
 	}
@@ -203,6 +253,7 @@ int stdio_started(struct stdio *io, struct err *err)
 
 		fd_drop(&io->keep[0]);
 		io->keep[0] = fd < 0 ? -EBADF : fd;
+		io->at[SHIM_STDIN] = io->keep[0];
 	}
 	for (int i = 1; i < 3; i++)
 		if (fifos[i])
@@ -210,15 +261,52 @@ int stdio_started(struct stdio *io, struct err *err)
 	return 0;
 }
 
+int stdio_resume(struct stdio *io, int fds[SHIM_STREAMS], struct err *err)
+{
+	int r = open_logs(io, err);
+
+	if (r < 0)
+		return r;
+	io->keep[0] = take_fd(&fds[SHIM_STDIN]);
+	if (io->terminal && fds[SHIM_TERMINAL] >= 0) {
+		io->master = take_fd(&fds[SHIM_TERMINAL]);
+		if (!io->logs[0] && (io->keep[1] = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0)
+			return err_sys(err, errno, "/dev/null");
+		return run_terminal(io, take_fd(&fds[SHIM_STDOUT]), err);
+	}
+	io->at[SHIM_STDIN] = io->keep[0];
+	for (int i = 0; i < 2 && r == 0; i++)
+		if (fds[SHIM_STDOUT + i] >= 0 && io->logs[i])
+			r = add_log(io, i, take_fd(&fds[SHIM_STDOUT + i]), err);
+	return r;
+}
+
+bool stdio_describe(const struct stdio *io, struct shim_stream_at ret[SHIM_STREAMS])
+{
+	bool any = false;
+
+	for (int i = 0; i < SHIM_STREAMS; i++) {
+		struct stat st;
+
+		ret[i] = (struct shim_stream_at){ .fd = -1 };
+		if (io->at[i] < 0 || fstat(io->at[i], &st) < 0)
+			continue;
+		ret[i] = (struct shim_stream_at){ io->at[i], st.st_dev, st.st_ino };
+		any = true;
+	}
+	return any;
+}
+
 bool stdio_drain(struct stdio *io)
 {
 	bool done = true;
 
+	/* a terminal's output comes to the log by the pump */
+	if (io->pump_out && !pump_drain(io->pump_out))
+		done = false;
 	for (int i = 0; i < 2; i++)
 		if (io->logs[i] && !logfile_drain(io->logs[i]))
 			done = false;
-	if (io->pump_out && !pump_drain(io->pump_out))
-		done = false;
 	return done;
 }
 

@@ -10,6 +10,9 @@
  * FIFOs. The shim keeps an end of each open, so that a client that comes, goes and comes again
  * breaks nothing: a write end of stdin (until stdio_close_in), read ends of the outputs.
  *
+ * Log files. The process has the pipe open for reading, too: when the shim dies it waits with a
+ * full pipe and gets no SIGPIPE, and what it wrote is there for the shim's successor.
+ *
  * With a terminal the runtime makes the pty inside the container's own devpts and sends its
  * master, which stays here: output goes to stdout's FIFO or log, stdin's FIFO goes to it.
  *
@@ -21,6 +24,7 @@
 #pragma once
 
 #include "shim/job.h"
+#include "shim/shim.h"
 
 struct stdio {
 	struct shim *shim;
@@ -33,6 +37,7 @@ struct stdio {
 	int pipes[2];       /* read ends on their way to a log file */
 	struct logfile *logs[2];
 	struct pump *pump_in, *pump_out;
+	int at[SHIM_STREAMS]; /* numbers of the descriptors that a successor needs, -EBADF: none */
 };
 
 /* Copies the paths. */
@@ -51,5 +56,12 @@ int stdio_resize(struct stdio *io, unsigned width, unsigned height, struct err *
 int stdio_reopen_logs(struct stdio *io, struct err *err);
 /* Copies of the outputs to FIFOs that have a reader, "" for none. Only where there is a log. */
 int stdio_attach(struct stdio *io, const char *out, const char *err_path, struct err *err);
+/*
+ * Instead of open and started, for a process that runs already: fds are the streams of the shim that
+ * had it, as far as they were kept; they are taken. What is missing stays away.
+ */
+int stdio_resume(struct stdio *io, int fds[SHIM_STREAMS], struct err *err);
+/* For record_write_streams: false when there is nothing to keep. */
+bool stdio_describe(const struct stdio *io, struct shim_stream_at ret[SHIM_STREAMS]);
 /* Closes all; harmless when repeated. */
 void stdio_done(struct stdio *io);

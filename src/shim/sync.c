@@ -147,7 +147,34 @@ static void on_attach(struct ttrpc_call *call, const void *request, void *user)
 		ttrpc_call_reply_pb(call, &res.base);
 }
 
+static void reply_adopt(const struct task_answer *answer, const char *lost, const struct err *err, void *user)
+{
+	Caisson__Shim__V1__AdoptResponse res = CAISSON__SHIM__V1__ADOPT_RESPONSE__INIT;
+
+	if (err) {
+		ttrpc_call_fail(user, err);
+		return;
+	}
+	res.pid = (uint32_t)answer->pid;
+	res.lost = (char *)lost;
+	ttrpc_call_reply_pb(user, &res.base);
+}
+
+static void on_adopt(struct ttrpc_call *call, const void *request, void *user)
+{
+	const Caisson__Shim__V1__AdoptRequest *req = request;
+	struct task_adopt what = {
+		.id = req->id, .bundle = req->bundle, .root = req->root, .terminal = req->terminal,
+		.in = req->stdin, .out = req->stdout, .err = req->stderr, .keeper = req->keeper,
+	};
+
+	for (size_t i = 0; i < SHIM_STREAMS; i++)
+		what.kept[i] = i < req->n_kept ? req->kept[i] : -EBADF;
+	task_adopt(user, &what, reply_adopt, call);
+}
+
 const struct ttrpc_method service_shim_methods[] = {
+	{ .name = "Adopt", .pb = on_adopt, .request = &caisson__shim__v1__adopt_request__descriptor },
 	{ .name = "Attach", .pb = on_attach, .request = &caisson__shim__v1__attach_request__descriptor },
 	{ .name = "ReopenLog", .pb = on_reopen_log, .request = &caisson__shim__v1__reopen_log_request__descriptor },
 	{ .name = "ExecSync", .pb = on_exec_sync, .request = &caisson__shim__v1__exec_sync_request__descriptor },

@@ -11,7 +11,7 @@ static const int64_t TAP_PATIENCE = 5 * NSEC_PER_SEC;
 
 struct tap {
 	struct list link;
-	struct taps *taps;
+	struct taps *taps; /* NULL: its stream has ended, and it takes what is pending */
 	int fd;
 	struct buf pending;
 	struct event_fd *source;
@@ -30,7 +30,8 @@ void taps_init(struct taps *t, struct shim *s, event_fn on_free, void *user)
 static void tap_free(struct tap *tap)
 {
 	list_remove(&tap->link);
-	tap->taps->n--;
+	if (tap->taps)
+		tap->taps->n--;
 	event_fd_free(tap->source);
 	event_timer_free(tap->timer);
 	close(tap->fd);
@@ -51,7 +52,7 @@ static void gone(struct tap *tap)
 	struct taps *t = tap->taps;
 
 	tap_free(tap);
-	if (!taps_busy(t))
+	if (t && !taps_busy(t))
 		t->on_free(t->user);
 }
 
@@ -90,6 +91,10 @@ static void on_writable(uint32_t events, void *user)
 	buf_consume(&tap->pending, (size_t)n);
 	if (tap->pending.len) {
 		event_timer_set(tap->timer, time_now_mono() + TAP_PATIENCE);
+		return;
+	}
+	if (!t) {
+		tap_free(tap);
 		return;
 	}
 	buf_done(&tap->pending);
@@ -143,9 +148,13 @@ int taps_add(struct taps *t, const char *fifo, struct err *err)
 void taps_end(struct taps *t)
 {
 	list_for_each(tap, &t->list, struct tap, link) {
-		/* what it did not take yet gets one more chance; a reader that is slower loses it */
-		if (tap->pending.len)
-			push(tap, tap->pending.data, tap->pending.len);
-		tap_free(tap);
+		if (!tap->pending.len) {
+			tap_free(tap);
+			continue;
+		}
+		/* what it did not take yet it gets while it goes on reading; the timer runs */
+		list_remove(&tap->link);
+		tap->taps = NULL;
+		t->n--;
 	}
 }

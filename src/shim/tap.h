@@ -25,5 +25,5 @@ void taps_init(struct taps *t, struct shim *s, event_fn on_free, void *user);
 int taps_add(struct taps *t, const char *fifo, struct err *err);
 void taps_write(struct taps *t, const uint8_t *data, size_t len);
 bool taps_busy(const struct taps *t);
-/* No more bytes will come: each is closed, its reader sees the end. */
+/* No more bytes will come: each is closed once it has taken what is pending; its reader sees the end. */
 void taps_end(struct taps *t);

@@ -122,7 +122,7 @@ static void unwatch_oom(struct task *t)
 	fd_drop(&t->oom_fd);
 }
 
-static void open_cgroup(struct task *t, const char *path)
+void task_open_cgroup(struct task *t, const char *path)
 {
 	const struct cgroup_host *host;
 	struct err err = ERR_INIT;
@@ -159,7 +159,7 @@ void task_init_exited(struct task *t)
 
 /* ---- create ---- */
 
-static void task_free(struct task *t)
+void task_free(struct task *t)
 {
 	if (!t)
 		return;
@@ -192,17 +192,22 @@ static bool is_pid_ns_init(pid_t pid)
 	return last && str_eq(last, "\t1");
 }
 
-static void describe(struct task *t, struct job_result *ret)
+int task_describe(const struct task *t, struct job_result *ret, struct err *err)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	struct runtime_state state;
+	int r = runtime_state(t->root, t->id, &a, &state, err);
 
+	if (r < 0)
+		return r;
+	if (state.oci.pid)
+		ret->pid = state.oci.pid;
 	ret->pid_ns_init = is_pid_ns_init(ret->pid);
-	if (runtime_state(t->root, t->id, &a, &state, NULL) < 0)
-		return;
+	ret->paused = str_eq(state.oci.status, "paused");
 	ret->ticks = state.start_ticks;
 	if (state.cgroup_path && strlen(state.cgroup_path) < sizeof(ret->cgroup))
 		strcpy(ret->cgroup, state.cgroup_path);
+	return 0;
 }
 
 static int create_job(void *user, struct job_result *ret, struct err *err)
@@ -232,7 +237,7 @@ static int create_job(void *user, struct job_result *ret, struct err *err)
 			rootfs_unmount(t->bundle, NULL);
 		return r;
 	}
-	describe(t, ret);
+	task_describe(t, ret, NULL);
 	record_write_init(t->bundle, ret->pid, ret->ticks, NULL);
 	return 0;
 }
@@ -269,6 +274,7 @@ static void create_done(struct job_result *res, void *user)
 	struct op *op = user;
 	struct task *t = op->task;
 	struct proc *p = &t->init;
+	struct shim_stream_at streams[SHIM_STREAMS];
 	struct err err = ERR_INIT;
 
 	if (res->crashed) {
@@ -285,11 +291,13 @@ static void create_done(struct job_result *res, void *user)
 	}
 	t->visible = true;
 	t->pid_ns_init = res->pid_ns_init;
-	open_cgroup(t, res->cgroup);
+	task_open_cgroup(t, res->cgroup);
 	p->status = SHIM_CREATED;
 	proc_born(p, res->pid);
 	if (stdio_started(&p->io, &err) < 0 && p->alive)
-		kill(p->pid, SIGKILL);
+		proc_kill(p, SIGKILL);
+	if (stdio_describe(&p->io, streams))
+		record_write_streams(t->bundle, streams, NULL);
 	events_create(t);
 	t->creator = NULL;
 	/* a delete that waits goes no further than killing it: t stays until its exit */
@@ -322,7 +330,7 @@ static int plan_rootfs(struct task *t, const struct task_create *what, struct er
 	return 0;
 }
 
-static struct task *task_new(struct shim *s, const struct task_create *what)
+struct task *task_new(struct shim *s, const struct task_create *what)
 {
 	struct task *t = mem_new(1, sizeof(*t));
 
@@ -396,7 +404,7 @@ void task_advance_delete(struct task *t)
 		return;
 	/* created and never started: it waits for the start that will not come */
 	if (t->init.alive) {
-		kill(t->init.pid, SIGKILL);
+		proc_kill(&t->init, SIGKILL);
 		return;
 	}
 	if (t->init.status != SHIM_STOPPED)
@@ -531,9 +539,9 @@ void task_kill_all(struct shim *s)
 
 	for (size_t i = 0; (t = map_next(&s->tasks, &i));) {
 		if (t->init.alive)
-			kill(t->init.pid, SIGKILL);
+			proc_kill(&t->init, SIGKILL);
 		list_for_each(p, &t->execs, struct proc, link)
 			if (p->alive)
-				kill(p->pid, SIGKILL);
+				proc_kill(p, SIGKILL);
 	}
 }

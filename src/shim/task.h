@@ -37,11 +37,15 @@ struct proc {
 	struct task *task;
 	char *exec_id;    /* "": the init */
 	enum shim_status status; /* SHIM_UNKNOWN: being created. PAUSED is the task's */
-	bool alive;       /* pid is a child of ours that was not reaped */
+	bool alive;       /* pid is a child of ours that was not reaped, or pidfd has not ended */
 	bool busy;        /* a job makes or starts it */
 	struct op *starter; /* exec: while that job runs */
 	pid_t pid;
+	int pidfd;        /* no child of ours, but of a shim that died: this tells its end */
+	uint64_t ticks;   /* of such a one, its start time */
+	struct event_fd *end;
 	int code;
+	bool unknown;     /* the code is: nobody can tell it any more */
 	int64_t exited_at, drain_until;
 	struct event_timer *drain;
 	bool exited;      /* reaped; perhaps not announced yet */
@@ -96,6 +100,19 @@ void task_update(struct shim *s, const char *id, const uint8_t *resources, size_
 /* Answered at once when it has exited already. task_unwait: the waiter is gone. */
 void task_wait(struct shim *s, const char *id, const char *exec_id, task_done_fn done, void *user);
 void task_unwait(struct shim *s, void *user);
+
+/* Makes a running container of a dead shim ours; answer: its pid. adopt.c */
+struct task_adopt {
+	const char *id, *bundle, *root;
+	bool terminal;
+	const char *in, *out, *err;
+	pid_t keeper;                   /* a process that has kept streams of it, 0: none */
+	int kept[SHIM_STREAMS];         /* its descriptors, negative: none */
+};
+/* lost: what could not be kept, "" for nothing; valid during the call, on success. */
+typedef void (*task_adopt_fn)(const struct task_answer *answer, const char *lost, const struct err *err,
+			      void *user);
+void task_adopt(struct shim *s, const struct task_adopt *what, task_adopt_fn done, void *user);
 
 struct task_exec {
 	const char *id, *exec_id;

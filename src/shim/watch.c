@@ -47,7 +47,9 @@ static void on_exited(const struct err *err, const uint8_t *data, size_t len, vo
 	int64_t at = 0;
 
 	entry_free(e);
-	/* deleted before it exited, or the connection is over: the latter is told by on_end */
+	/* the end of the connection is told by on_end */
+	if (err && err->kind == ERR_NOT_FOUND)
+		w->fn(id, -1, 0, w->user);
 	if (err || rpc_pb_unpack(&containerd__task__v2__wait_response__descriptor, data, len, &m, NULL) < 0)
 		return;
 	res = (const Containerd__Task__V2__WaitResponse *)m;

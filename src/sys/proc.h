@@ -34,6 +34,17 @@ int sys_pidfd_wait(int pidfd, int *ret_status);
 /* 1 when the process behind pidfd has exited (zombies included), 0 when alive, -errno. */
 int sys_pidfd_exited(int pidfd);
 
+/*
+ * The wait status of a process that has exited, for who is not its parent. While it is a zombie
+ * its stat file tells (any kernel); once somebody else has reaped it, the pidfd does, on Linux
+ * 6.15 and later, if it was opened before. -EAGAIN: it runs; -ENODATA: it is over, and nobody
+ * can say how any more.
+ */
+int sys_pidfd_status(int pidfd, pid_t pid, uint64_t start_ticks, int *ret_status);
+
+/* A duplicate of a descriptor of another process, which must be of ours to trace: pidfd_getfd(2). */
+int sys_pidfd_getfd(int pidfd, int fd, int *ret_fd);
+
 /* "/proc/sys/kernel/random/boot_id": 36 characters, read once. */
 enum { SYS_BOOT_ID_LEN = 36 };
 const char *sys_boot_id(void);

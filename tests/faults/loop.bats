@@ -65,7 +65,7 @@ cycle() { # name
 	[ -z "$(crictl ps -aq)" ]
 }
 
-@test "a shim that is killed: its containers are seen to be gone, and stop and remove work" {
+@test "a shim that is killed: stop and remove at once work and leave nothing" {
 	json=$(pod_config s)
 	pod=$(crictl runp "$json")
 	id=$(run_container "$pod" "$json" c 'sleep 1000')

@@ -1,0 +1,190 @@
+# Container, shim and daemon may die, alone and together: what lives runs on, what ended is known with
+# its code, no line of a log is lost, torn or written twice, and nothing is left behind.
+
+bats_require_minimum_version 1.5.0
+load ../cri/daemon.bash
+
+# a line every two milliseconds or so, numbered, in pieces that a killed shim could tear
+COUNT='i=0; while :; do i=$((i+1)); printf "line "; printf "%s\n" "$i of those that are counted"; done'
+
+setup_file() {
+	daemon_prepare
+	registry_start
+	daemon_start
+	crictl pull "$image" >/dev/null
+}
+
+teardown_file() { daemon_end; }
+
+teardown() {
+	[ -n "$BATS_TEST_COMPLETED" ] || tail -n 15 "$dir/log"
+	for p in $(crictl pods -q); do crictl rmp -f "$p" >/dev/null 2>&1; done
+}
+
+shim_of() { jq -r .pid "$dir/state/pods/$1/shim.json"; }
+
+# the shim of the pod is another one than this, and answers
+successor_of() { # pod, old pid
+	for _ in $(seq 200); do
+		new=$(shim_of "$1" 2>/dev/null)
+		[ -n "$new" ] && [ "$new" != "$2" ] && [ -d "/proc/$new" ] && return 0
+		sleep 0.02
+	done
+	echo "no shim after $2" >&2
+	return 1
+}
+
+pid_of() { crictl inspect "$1" | jq -r .info.pid; }
+
+# the numbers of a counting container's log rise by one from 1; only what it was killed in may be unfinished
+whole_log() { # file
+	awk 'unfinished || ($3 == "F" && ($4 != "line" || $5 != ++n || NF != 10)) {
+		print FILENAME ":" NR ": " $0; bad = 1; exit
+	     }
+	     $3 == "P" { unfinished = 1 }
+	     END { if (!bad && n < 1) print "no line"; exit bad || n < 1 }' "$1"
+}
+
+nothing_left() {
+	for _ in $(seq 100); do left=$(leftovers); [ -z "$left" ] && return 0; sleep 0.05; done
+	echo "$left"
+	return 1
+}
+
+@test "a shim that is killed: containers run on, log, exec, attach and exit code go on" {
+	json=$(pod_config a)
+	pod=$(crictl runp "$json")
+	id=$(run_container "$pod" "$json" count "$COUNT")
+	quit=$(run_container "$pod" "$json" quit 'while [ ! -e /go ]; do sleep 0.05; done; exit 7')
+	pid=$(pid_of "$id")
+	for _ in 1 2 3; do
+		shim=$(shim_of "$pod")
+		kill -KILL "$shim"
+		successor_of "$pod" "$shim"
+	done
+	[ "$(crictl inspectp "$pod" | jq -r .status.state)" = SANDBOX_READY ]
+	[ "$(status_of "$id" state)" = CONTAINER_RUNNING ]
+	[ "$(pid_of "$id")" = "$pid" ]
+	[ "$(crictl exec -s "$id" echo hello)" = hello ]
+	[ "$(in_net timeout 5 crictl --config "$dir/crictl.yaml" attach "$id" </dev/null | head -n 2 | tail -n 1 | cut -d' ' -f1)" = line ]
+	crictl exec -s "$quit" sh -c ": >/go"
+	wait_state "$quit" CONTAINER_EXITED
+	[ "$(status_of "$quit" exitCode)" = 7 ]
+	crictl stop -t 0 "$id"
+	[ "$(status_of "$id" exitCode)" = 137 ]
+	whole_log "$dir/logs/a/count.log"
+	crictl rmp -f "$pod"
+	nothing_left
+}
+
+@test "the shim dies under a log that is written at full speed, twenty times: no line lost, torn, doubled" {
+	json=$(pod_config b)
+	pod=$(crictl runp "$json")
+	id=$(run_container "$pod" "$json" count 'seq 1 100000000 | sed "s/.*/line & of those that are counted/"')
+	for i in $(seq 20); do
+		shim=$(shim_of "$pod")
+		sleep "0.0$((i * 7 % 10))"
+		kill -KILL "$shim"
+		# ten deaths in ten seconds are taken for a fault of the pod's
+		[ $((i % 8)) -ne 0 ] || sleep 10.5
+		successor_of "$pod" "$shim"
+	done
+	sleep 0.3
+	crictl stop -t 0 "$id"
+	whole_log "$dir/logs/b/count.log"
+	crictl rmp -f "$pod"
+}
+
+@test "a terminal and an open input outlive the shim" {
+	json=$(pod_config t)
+	pod=$(crictl runp "$json")
+	tty=$(run_container "$pod" "$json" tty 'trap "exit 9" HUP; while read -r l; do echo "got $l"; done; exit 3' '{"tty": true, "stdin": true}')
+	pipe=$(run_container "$pod" "$json" pipe 'while read -r l; do echo "got $l"; done; exit 3' '{"stdin": true}')
+	shim=$(shim_of "$pod")
+	kill -KILL "$shim"
+	successor_of "$pod" "$shim"
+	sleep 0.3
+	[ "$(status_of "$tty" state)" = CONTAINER_RUNNING ]
+	[ "$(status_of "$pipe" state)" = CONTAINER_RUNNING ]
+	for id in $tty $pipe; do
+		echo one >"$dir/state/pods/$pod/$id/stdin"
+	done
+	for log in tty pipe; do
+		for _ in $(seq 100); do grep -q 'got one' "$dir/logs/t/$log.log" && break; sleep 0.02; done
+		grep -q 'stdout F got one' "$dir/logs/t/$log.log"
+	done
+	crictl rmp -f "$pod"
+}
+
+@test "an exec that ran under a shim that died is over, and says so" {
+	json=$(pod_config e)
+	pod=$(crictl runp "$json")
+	id=$(run_container "$pod" "$json" c 'sleep 1000')
+	crictl exec -s "$id" sleep 777 >"$dir/exec" 2>&1 &
+	for _ in $(seq 100); do crictl exec -s "$id" ps | grep -q 'sleep 777' && break; sleep 0.02; done
+	shim=$(shim_of "$pod")
+	kill -KILL "$shim"
+	run wait $!
+	[ "$status" -ne 0 ]
+	grep -q "caisson-shim.* died" "$dir/exec" || { cat "$dir/exec"; false; }
+	successor_of "$pod" "$shim"
+	for _ in $(seq 100); do crictl exec -s "$id" ps | grep -q 'sleep 777' || break; sleep 0.02; done
+	run ! sh -c "crictl exec -s $id ps | grep 'sleep 777'"
+	[ "$(status_of "$id" state)" = CONTAINER_RUNNING ]
+	crictl rmp -f "$pod"
+}
+
+@test "an end while the shim is stopped is seen all the same" {
+	json=$(pod_config p)
+	pod=$(crictl runp "$json")
+	id=$(run_container "$pod" "$json" c 'sleep 1000')
+	kill -STOP "$(shim_of "$pod")"
+	kill -KILL "$(pid_of "$id")"
+	wait_state "$id" CONTAINER_EXITED || wait_state "$id" CONTAINER_EXITED
+	[ "$(status_of "$id" exitCode)" = 137 ]
+	kill -CONT "$(shim_of "$pod")"
+	crictl rmp -f "$pod"
+}
+
+# one round: what dies, in which order; a second container in the pod sees nothing of it
+combination() { # letters of c(ontainer), s(him), d(aemon)
+	local name="m-$1-$RANDOM" json pod id other pid shim letter code
+	json=$(pod_config "$name")
+	pod=$(crictl runp "$json")
+	id=$(run_container "$pod" "$json" victim "$COUNT")
+	other=$(run_container "$pod" "$json" other "$COUNT")
+	pid=$(pid_of "$id")
+	otherpid=$(pid_of "$other")
+	shim=$(shim_of "$pod")
+	for letter in $(echo "$1" | fold -w1); do
+		case $letter in
+		c) kill -KILL "$pid" ;;
+		s) kill -KILL "$shim" ;;
+		d) daemon_kill KILL ;;
+		esac
+	done
+	[[ $1 != *d* ]] || daemon_start
+	[[ $1 != *s* ]] || successor_of "$pod" "$shim"
+	if [[ $1 == *c* ]]; then
+		wait_state "$id" CONTAINER_EXITED
+		code=$(status_of "$id" exitCode)
+		echo "$1: exit code $code, $(status_of "$id" reason)"
+		# with all three gone at once nobody was left to be told
+		[ "$code" = 137 ] || { [[ $1 == *s* && $1 == *d* ]] && [ "$code" = 255 ] && [ "$(status_of "$id" reason)" = Unknown ]; }
+	else
+		[ "$(status_of "$id" state)" = CONTAINER_RUNNING ]
+	fi
+	[ "$(status_of "$other" state)" = CONTAINER_RUNNING ]
+	[ "$(pid_of "$other")" = "$otherpid" ]
+	[ "$(crictl inspectp "$pod" | jq -r .status.state)" = SANDBOX_READY ]
+	[ "$(crictl exec -s "$other" echo hello)" = hello ]
+	crictl stop -t 0 "$id" "$other" >/dev/null
+	whole_log "$dir/logs/$name/other.log"
+	whole_log "$dir/logs/$name/victim.log"
+	crictl rmp -f "$pod" >/dev/null
+}
+
+@test "all seven combinations, in every order" {
+	for order in ${ORDERS:-c s d cs sc cd dc sd ds csd cds scd sdc dcs dsc}; do combination "$order"; done
+	nothing_left
+}
