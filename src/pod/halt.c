@@ -214,6 +214,7 @@ int pod_container_task_delete(struct pod_container *c, struct err *err)
 	struct pod_manager *m = c->priv->m;
 	struct shim_process shim;
 	struct shim_launch launch;
+	autofree char *record = mem_printf("%s/%s", m->runtime_root, c->id);
 	int r = -ENOENT;
 
 	if (!c->priv->task || c->pod->priv->torn_down)
@@ -221,7 +222,8 @@ int pod_container_task_delete(struct pod_container *c, struct err *err)
 	if (from_this_boot(c)) {
 		if (pod_shim_to_ask(c->pod, &shim))
 			r = pod_shim_told(c->pod, delete_by_shim(c, shim.address, err), err);
-		if (r < 0) {
+		/* a shim that took another one's place does not know what had ended before */
+		if (r < 0 || access(record, F_OK) == 0) {
 			err_clear(err);
 			pod_shim_launch(c->pod, &launch);
 			launch.bundle = c->dir;

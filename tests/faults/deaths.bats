@@ -4,8 +4,8 @@
 bats_require_minimum_version 1.5.0
 load ../cri/daemon.bash
 
-# a line every two milliseconds or so, numbered, in pieces that a killed shim could tear
-COUNT='i=0; while :; do i=$((i+1)); printf "line "; printf "%s\n" "$i of those that are counted"; done'
+# numbered lines, twenty thousand at full speed and then one a second, in pieces that a killed shim could tear
+COUNT='i=0; while [ $i -lt 20000 ] || sleep 1; do i=$((i+1)); printf "line "; printf "%s\n" "$i of those that are counted"; done'
 
 setup_file() {
 	daemon_prepare
@@ -124,8 +124,7 @@ nothing_left() {
 	for _ in $(seq 100); do crictl exec -s "$id" ps | grep -q 'sleep 777' && break; sleep 0.02; done
 	shim=$(shim_of "$pod")
 	kill -KILL "$shim"
-	run wait $!
-	[ "$status" -ne 0 ]
+	! wait $! || false
 	grep -q "caisson-shim.* died" "$dir/exec" || { cat "$dir/exec"; false; }
 	successor_of "$pod" "$shim"
 	for _ in $(seq 100); do crictl exec -s "$id" ps | grep -q 'sleep 777' || break; sleep 0.02; done
@@ -184,7 +183,12 @@ combination() { # letters of c(ontainer), s(him), d(aemon)
 	crictl rmp -f "$pod" >/dev/null
 }
 
-@test "all seven combinations, in every order" {
-	for order in ${ORDERS:-c s d cs sc cd dc sd ds csd cds scd sdc dcs dsc}; do combination "$order"; done
-	nothing_left
+@test "all seven combinations" {
+	# every order of each with FAULTS=all
+	orders="c s d sc dc ds csd"
+	[ "${FAULTS:-}" != all ] || orders="c s d cs sc cd dc sd ds csd cds scd sdc dcs dsc"
+	for order in $orders; do
+		combination "$order"
+		nothing_left
+	done
 }
