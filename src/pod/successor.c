@@ -76,7 +76,8 @@ static int adopt_container(struct pod_container *c, const char *address, struct 
 {
 	struct pod_manager *m = c->priv->m;
 	struct shim_create what = {
-		.id = c->id, .bundle = c->dir, .runtime_root = m->runtime_root, .log_path = c->log_path,
+		.id = c->id, .bundle = c->dir, .runtime_root = m->runtime_root,
+		.log_path = c->log_path ? c->log_path : "",
 		.terminal = c->config->tty, .stdin_open = c->config->stdin_open,
 	};
 	int kept[SHIM_STREAMS], r;
