@@ -13,6 +13,7 @@
  *   base/map.h    string-keyed hash map with borrowed keys
  *   base/time.h   clocks in nanoseconds, RFC 3339
  *   base/id.h     random identifiers
+ *   base/fault.h  fault points for tests, nothing in releases
  *   base/log.h    levelled log for programs; libraries do not log
  *
  * After clone, in a child that shares nothing but a copied heap, only err.h, str.h and
@@ -23,6 +24,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/fault.h"
 #include "base/id.h"
 #include "base/list.h"
 #include "base/log.h"

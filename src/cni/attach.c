@@ -187,7 +187,12 @@ static int run(struct cni *cni, const char *command, const struct cni_conf *conf
 	if (r < 0)
 		return err_wrap(err, r, "network \"%s\": %s", conf->name, command);
 	call.input = input;
-	return cni_plugin_run(&call, out, err);
+	r = fault_point("cni.%s.%s", command, plugin->type);
+	if (r < 0)
+		return err_sys(err, r, "CNI plugin %s: %s", plugin->type, command);
+	r = cni_plugin_run(&call, out, err);
+	(void)fault_point("cni.%s.%s-done", command, plugin->type);
+	return r;
 }
 
 static int read_recorded(const struct cni_attachment *at, struct arena *a, struct cni_conf *ret, struct err *err)

@@ -194,6 +194,7 @@ int pod_op_fail(struct pod_op *op, struct err *err)
 
 void pod_op_stage_anyway(struct pod_op *op, const char *stage)
 {
+	(void)fault_point("stage.%s", stage);
 	pod_lock(op->m);
 	op->stage = stage;
 	op->since = time_now_mono();
@@ -202,8 +203,11 @@ void pod_op_stage_anyway(struct pod_op *op, const char *stage)
 
 int pod_op_stage(struct pod_op *op, const char *stage, struct err *err)
 {
+	int r = fault_point("stage.%s", stage);
 	bool stop;
 
+	if (r < 0)
+		return err_sys(err, r, "%s", stage);
 	pod_lock(op->m);
 	stop = op->cancelled || op->m->closing;
 	if (!stop) {

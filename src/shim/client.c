@@ -31,8 +31,12 @@ static char *text(const char *s)
 static int call(const char *address, const char *method, const ProtobufCMessage *request,
 		const ProtobufCMessageDescriptor *type, int64_t deadline, ProtobufCMessage **ret, struct err *err)
 {
-	int r = ttrpc_call_once_pb(address, TASK_SERVICE, method, request, type, deadline, ret, err);
+	int r = fault_point("shim.%s", method);
 
+	if (r < 0)
+		return err_sysk(err, ERR_UNAVAILABLE, r, "shim: %s", method);
+	r = ttrpc_call_once_pb(address, TASK_SERVICE, method, request, type, deadline, ret, err);
+	(void)fault_point("shim.%s-done", method);
 	return r < 0 ? err_wrap(err, r, "shim") : 0;
 }
 

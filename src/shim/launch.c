@@ -73,7 +73,11 @@ int shim_start(const struct shim_launch *what, int64_t deadline, struct shim_pro
 	const char *path;
 	int r;
 
+	r = fault_point("shim.launch");
+	if (r < 0)
+		return err_sys(err, r, "%s start", what->binary);
 	r = run(what, what->pod_id, NULL, "start", deadline, &out, err);
+	(void)fault_point("shim.launch-done");
 	if (r < 0)
 		return r;
 	while (out.len && isspace(out.data[out.len - 1]))

@@ -91,6 +91,9 @@ int store_image_publish(struct store_lease *l, const struct store_image *image, 
 	struct store *s = l->store;
 	int r;
 
+	r = fault_point("image.publish");
+	if (r < 0)
+		return err_sys(err, r, "publish an image");
 	if (l->dirty && syncfs(s->root_fd) < 0)
 		return err_sys(err, errno, "sync %s", s->root);
 	WITH_LOCK(s);

@@ -3,11 +3,19 @@
 
 int store_record_put(struct store *s, const char *kind, const char *id, const char *doc, struct err *err)
 {
-	WITH_LOCK(s);
-	return db_run(s, err,
-		      "INSERT INTO record(kind, id, doc) VALUES(?, ?, ?)"
-		      " ON CONFLICT(kind, id) DO UPDATE SET doc = excluded.doc",
-		      "sss", kind, id, doc);
+	int r = fault_point("record.%s.put", kind);
+
+	if (r < 0)
+		return err_sys(err, r, "record %s %s", kind, id);
+	{
+		WITH_LOCK(s);
+		r = db_run(s, err,
+			   "INSERT INTO record(kind, id, doc) VALUES(?, ?, ?)"
+			   " ON CONFLICT(kind, id) DO UPDATE SET doc = excluded.doc",
+			   "sss", kind, id, doc);
+	}
+	(void)fault_point("record.%s.put-done", kind);
+	return r;
 }
 
 int store_record_get(struct store *s, const char *kind, const char *id, struct buf *out, struct err *err)
@@ -28,6 +36,10 @@ int store_record_get(struct store *s, const char *kind, const char *id, struct b
 
 int store_record_delete(struct store *s, const char *kind, const char *id, struct err *err)
 {
+	int r = fault_point("record.%s.delete", kind);
+
+	if (r < 0)
+		return err_sys(err, r, "record %s %s", kind, id);
 	WITH_LOCK(s);
 	return db_run(s, err, "DELETE FROM record WHERE kind = ? AND id = ?", "ss", kind, id);
 }

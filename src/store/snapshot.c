@@ -141,6 +141,9 @@ int store_snapshot_prepare(struct store *s, const char *image_id, const char *id
 		options = &defaults;
 	if (!str_is_id(id, 128))
 		return err_set(err, ERR_INVALID, "snapshot \"%.100s\": not an id", id);
+	r = fault_point("snapshot.prepare");
+	if (r < 0)
+		return err_sys(err, r, "snapshot %s", id);
 	WITH_LOCK(s);
 	r = db_begin(s, err);
 	if (r < 0)
@@ -193,7 +196,9 @@ int store_snapshot_remove(struct store *s, const char *id, struct err *err)
 		if (r < 0)
 			return r;
 	}
-	r = trash_put(s, s->snapshots_fd, id);
+	r = fault_point("snapshot.remove");
+	if (r == 0)
+		r = trash_put(s, s->snapshots_fd, id);
 	if (r < 0)
 		return err_sys(err, r, "remove snapshot %s", id);
 	return garbage_discard(s, &g, err);
