@@ -42,7 +42,8 @@ CRI_METHOD(explain)
 		h->capabilities = arena_strdup(&c->arena, s->capabilities);
 		h->mirror = s->mirror;
 		h->outcome = (char *)outcomes[s->outcome];
-		h->text = arena_strdup(&c->arena, s->outcome == REGISTRY_HAS ? s->type : s->err.text);
+		h->text = s->outcome == REGISTRY_HAS ? arena_printf(&c->arena, "%s, %s", s->type, s->protocol)
+						     : arena_strdup(&c->arena, s->err.text);
 		h->found = s->outcome == REGISTRY_HAS;
 		h->nanoseconds = s->duration;
 		res->hosts[res->n_hosts++] = h;

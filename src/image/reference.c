@@ -119,6 +119,8 @@ int reference_parse(const char *text, struct reference *ret, struct err *err)
 		return invalid(err, name, "it is empty");
 	if (strnlen(name, REFERENCE_TEXT_MAX) >= REFERENCE_TEXT_MAX)
 		return invalid(err, name, "it is too long");
+	if (strstr(name, "://"))
+		return invalid(err, name, "that is a URL; a name has no scheme before its registry");
 	at = strchr(name, '@');
 	len = at ? (size_t)(at - name) : strlen(name);
 	if (at) {

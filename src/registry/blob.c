@@ -41,7 +41,8 @@ struct registry_blob {
 	pthread_cond_t cond;
 	pthread_t threads[WORKERS];
 	size_t n_threads;
-	bool stop, first_taken;
+	atomic_bool stop;
+	bool first_taken;
 	int r;                  /* of the first failure, with err */
 	struct err err;
 	bool served[HOSTS_MAX]; /* by which hosts */
@@ -318,11 +319,13 @@ bool registry_blob_distrust(struct registry_blob *b)
 {
 	bool others = false;
 
+	pthread_mutex_lock(&b->mutex);
 	for (size_t i = 0; i < b->session->n_endpoints; i++)
 		if (b->served[i])
 			session_set_down(&b->session->endpoints[i]);
 		else
 			others = true;
+	pthread_mutex_unlock(&b->mutex);
 	return others;
 }
 

@@ -138,7 +138,7 @@ static int refused(struct transfer *t, const struct transfer_answer *answer, str
 /* One way from the registry's URL over its redirects: a transfer with any answer but those. */
 static int follow(struct endpoint *e, const char *first, const struct endpoint_request *request,
 		  const char *authorization, struct transfer **ret, const struct transfer_answer **ret_answer,
-		  int *ret_code, struct err *err)
+		  int *ret_code, bool *ret_elsewhere, struct err *err)
 {
 	autofree char *url = mem_strdup(first);
 
@@ -149,8 +149,10 @@ static int follow(struct endpoint *e, const char *first, const struct endpoint_r
 		endpoint_request_init(e, url, &req);
 		req.accept = request->accept;
 		req.range = request->range;
+		req.stop = request->stop;
 		/* credentials are for the registry alone, wherever it sends us */
-		req.authorization = url_same_origin(url, first) ? authorization : NULL;
+		*ret_elsewhere = !url_same_origin(url, first);
+		req.authorization = *ret_elsewhere ? NULL : authorization;
 		r = transfer_start(&req, ret, ret_answer, ret_code, err);
 		if (r < 0) {
 			char host[200];
@@ -263,9 +265,10 @@ int endpoint_get(struct endpoint *e, const struct endpoint_request *request, str
 						e->host->name, e->host->path, e->repository, request->path,
 						e->query);
 		struct transfer *t = NULL;
+		bool elsewhere = false;
 		int code = 0, r;
 
-		r = follow(e, url, request, authorization, &t, &answer, &code, err);
+		r = follow(e, url, request, authorization, &t, &answer, &code, &elsewhere, err);
 		if (try_other_scheme(e, &a, r == 0, e->host->n_schemes == 2 &&
 				     other_scheme_may_do(a.scheme, code, r < 0 ? 0 : answer->status))) {
 			if (r == 0)
@@ -280,7 +283,8 @@ int endpoint_get(struct endpoint *e, const struct endpoint_request *request, str
 			*ret_answer = answer;
 			return 0;
 		}
-		r = again(e, answer, &a, &logins, &waits, err);
+		/* whoever it sent us to has no business with our credentials, and its challenge none with us */
+		r = elsewhere && answer->status == 401 ? 0 : again(e, answer, &a, &logins, &waits, err);
 		if (r == 0)
 			r = refused(t, answer, err);
 		transfer_free(t);

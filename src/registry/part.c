@@ -55,7 +55,7 @@ static int ask(struct part *p, const struct endpoint *last, bool *ret_whole, str
 	autofree char *path = mem_printf("blobs/%s", p->digest), *what = mem_printf("blob %s", p->digest);
 	const struct transfer_answer *answer;
 	char range[48];
-	struct endpoint_request req = { .path = path };
+	struct endpoint_request req = { .path = path, .stop = p->stop };
 	int r;
 
 	/* a whole blob without a range: what any server knows */

@@ -13,6 +13,7 @@ struct part {
 	const char *digest;
 	uint64_t at, end;       /* what is wanted of it */
 	uint64_t size;          /* of the blob */
+	const atomic_bool *stop; /* nobody wants it any more; NULL */
 	struct endpoint *endpoint; /* of the last answer; NULL before */
 	struct transfer *transfer; /* NULL between two */
 	uint64_t skip;          /* bytes of an answer that did not know ranges */

@@ -140,6 +140,7 @@ struct registry_step {
 	char credentials[300];  /* where its credentials come from; "": none */
 	char capabilities[32];
 	char type[REGISTRY_TYPE_MAX]; /* of the manifest, with HAS */
+	char protocol[16];      /* "HTTP/2", likewise */
 	bool mirror;
 	int64_t duration;       /* ns */
 	struct err err;

@@ -313,6 +313,7 @@ static int explain_one(struct endpoint *e, const char *reference, struct registr
 	step->duration = time_now_mono() - began;
 	if (r == 0) {
 		snprintf(step->type, sizeof(step->type), "%s", answer->type);
+		snprintf(step->protocol, sizeof(step->protocol), "%s", answer->protocol);
 		transfer_free(t);
 	}
 	return r;

@@ -69,6 +69,7 @@ struct endpoint_request {
 	const char *path;        /* what is behind <repository>/ */
 	const char *accept;      /* header value, or NULL */
 	const char *range;       /* "0-99", or NULL */
+	const atomic_bool *stop; /* NULL */
 };
 
 /*

@@ -19,7 +19,7 @@ struct transfer {
 	CURL *easy;
 	CURLM *multi;
 	struct curl_slist *headers;
-	const atomic_bool *cancel;
+	const atomic_bool *cancel, *stop;
 	int64_t stall_timeout;
 	struct buf body;
 	size_t at; /* consumed of body */
@@ -119,6 +119,8 @@ static void set_options(struct transfer *t, const struct transfer_request *req)
 	curl.easy_setopt(c, CURLOPT_URL, req->url);
 	curl.easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl.easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	/* a name that is being looked up does not hold who gives up */
+	curl.easy_setopt(c, CURLOPT_QUICK_EXIT, 1L);
 	curl.easy_setopt(c, CURLOPT_USERAGENT, "caisson/" CAISSON_VERSION);
 	curl.easy_setopt(c, CURLOPT_HTTPHEADER, t->headers);
 	curl.easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
@@ -182,7 +184,7 @@ static int step(struct transfer *t, struct err *err)
 	CURLMsg *msg;
 	int running, left;
 
-	if (t->cancel && atomic_load(t->cancel))
+	if ((t->cancel && atomic_load(t->cancel)) || (t->stop && atomic_load(t->stop)))
 		return err_set(err, ERR_CANCELLED, "cancelled");
 	if (curl.multi_perform(t->multi, &running) != CURLM_OK)
 		return err_set(err, ERR_INTERNAL, "curl_multi_perform");
@@ -287,6 +289,7 @@ int transfer_start(const struct transfer_request *req, struct transfer **ret,
 		return r;
 	t = mem_new(1, sizeof(*t));
 	t->cancel = req->cancel;
+	t->stop = req->stop;
 	t->stall_timeout = req->stall_timeout;
 	t->pool = req->pool;
 	t->url = mem_strdup(req->url);

@@ -34,7 +34,8 @@ struct transfer_request {
 	char *const *headers;      /* "Name: value" */
 	size_t n_headers;
 	int64_t connect_timeout, stall_timeout;
-	const atomic_bool *cancel;
+	const atomic_bool *cancel; /* of whoever wants the whole; NULL */
+	const atomic_bool *stop;   /* of whoever reads this; NULL */
 };
 
 /* The answer as known once its headers are complete. */

@@ -135,7 +135,7 @@ static int churn(char **args, struct err *err)
 	return 0;
 }
 
-/* explain REF: a line for each host: address, source, outcome, what it said */
+/* explain REF: a line for each host: address, source, outcome, what it said, by which protocol */
 static int explain(char **args, struct err *err)
 {
 	static const char *const outcomes[] = { "has", "failed", "not-allowed", "not-needed" };
@@ -144,8 +144,9 @@ static int explain(char **args, struct err *err)
 	int r = image_explain(table, &(struct image_pull){ .name = args[0] }, &steps, &n, err);
 
 	for (size_t i = 0; i < n; i++)
-		printf("%s|%s|%s|%s\n", steps[i].address, steps[i].source, outcomes[steps[i].outcome],
-		       steps[i].outcome == REGISTRY_HAS ? steps[i].type : steps[i].err.text);
+		printf("%s|%s|%s|%s|%s\n", steps[i].address, steps[i].source, outcomes[steps[i].outcome],
+		       steps[i].outcome == REGISTRY_HAS ? steps[i].type : steps[i].err.text,
+		       steps[i].protocol);
 	return r;
 }
 

@@ -192,6 +192,16 @@ nothing_left() {
 	! grep '^other' "$LOG" | grep -q Basic
 }
 
+@test "a redirect to a host that asks who we are: it is not told, nor whom it names" {
+	serve "$MADE/flat" --token me:secret --redirect --challenge
+	AUTH=me:secret run image pull "$REG/flat:t"
+	[ "$status" = 1 ]
+	[[ $output == *"DENIED: pull $REG/flat:t: $REG: blob sha256:"*"unauthorized (status 401"* ]]
+	grep -q '^other /v2/flat/blobs/sha256:[0-9a-f]* -$' "$LOG"
+	[ -z "$(grep '^other /token' "$LOG")" ]
+	[ -z "$(grep '^other .*\(Basic\|Bearer\)' "$LOG")" ]
+}
+
 @test "503 with Retry-After is waited for" {
 	serve "$MADE/flat" --busy 2
 	image pull "$REG/flat:t"

@@ -73,10 +73,10 @@ authority() { # makes $T/ca.pem, and $T/{server,client}.{pem,key} that it signed
 	run image explain $NAME
 	[ "$status" = 0 ]
 	[[ "${lines[0]}" == "http://127.0.0.1:1/v2|$HOSTS_DIR/nowhere.invalid/hosts.toml|failed|"*[Cc]onnect* ]]
-	[[ "${lines[1]}" == "http://127.0.0.1:2/v2|"*"|not-allowed|" ]]
-	[[ "${lines[2]}" == "http://$empty/v2|"*"|failed|not found (status 404, NOT_THERE: no such thing)" ]]
-	[[ "${lines[3]}" == "http://$has/v2|"*"|has|application/vnd."* ]]
-	[[ "${lines[4]}" == "https://nowhere.invalid/v2|"*"|not-needed|" ]]
+	[[ "${lines[1]}" == "http://127.0.0.1:2/v2|"*"|not-allowed||" ]]
+	[[ "${lines[2]}" == "http://$empty/v2|"*"|failed|not found (status 404, NOT_THERE: no such thing)|" ]]
+	[[ "${lines[3]}" == "http://$has/v2|"*"|has|application/vnd."*"|HTTP/1.1" ]]
+	[[ "${lines[4]}" == "https://nowhere.invalid/v2|"*"|not-needed||" ]]
 	# the pull goes the same way
 	: >"$LOG"
 	image pull $NAME

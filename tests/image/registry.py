@@ -3,15 +3,17 @@
 down what it was asked.
 
     registry.py LAYOUT LOG [--port N] [--tls CERT KEY] [--basic USER:PASS] [--token USER:PASS]
-                [--busy N] [--redirect] [--hold SECONDS] [--truncate BYTES] [--type MEDIATYPE]
+                [--busy N] [--busy-status N] [--retry-after WHEN]
+                [--host ADDRESS] [--redirect] [--challenge] [--hold SECONDS] [--truncate BYTES] [--type MEDIATYPE]
                 [--refresh TOKEN] [--post] [--client-ca PEM] [--header NAME] [--missing]
                 [--cut BYTES --cuts N] [--no-ranges] [--wrong-range] [--flip BYTE] [--rate BYTES]
 
 Prints its port first. LOG gets a line for each request: path, authorization or "-".
 --token: Bearer tokens by /token, which wants Basic when USER:PASS is not ":"; with --post it
 only knows OAuth2's POST, with --refresh only that refresh token.  --busy: the
-first N requests are answered 503 with Retry-After 0.  --redirect: blobs are elsewhere, on
-127.0.0.2 with another port, which writes "other" before its lines.  --hold: a blob's second
+first N requests are answered 503, or --busy-status, with --retry-after SECONDS, date+SECONDS or none.  --redirect: blobs are elsewhere, on
+127.0.0.2 with another port, which writes "other" before its lines; with --challenge it
+wants to know who asks.  --hold: a blob's second
 half comes later.  --truncate: blobs end, and say so, after so many bytes.  --client-ca: only
 who has a certificate of that authority is let in.  --header: its value ends each line of LOG.
 --missing: nothing is there, and "missing" begins each line.
@@ -21,10 +23,12 @@ Of blobs: --cut BYTES --cuts N: N answers end, with their connection, after so m
 """
 import argparse
 import base64
+import email.utils
 import http.server
 import json
 import os
 import re
+import socket
 import ssl
 import sys
 import threading
@@ -39,6 +43,10 @@ p.add_argument("--tls", nargs=2)
 p.add_argument("--basic")
 p.add_argument("--token")
 p.add_argument("--busy", type=int, default=0)
+p.add_argument("--busy-status", type=int, default=503)
+p.add_argument("--retry-after", default="0")
+p.add_argument("--host", default="127.0.0.1")
+p.add_argument("--challenge", action="store_true")
 p.add_argument("--redirect", action="store_true")
 p.add_argument("--hold", type=float, default=0)
 p.add_argument("--truncate", type=int)
@@ -66,6 +74,12 @@ other = None
 
 def basic(pair):
     return "Basic " + base64.b64encode(pair.encode()).decode()
+
+
+def retry_after():
+    if args.retry_after.startswith("date+"):
+        return [("Retry-After", email.utils.formatdate(time.time() + int(args.retry_after[5:]), usegmt=True))]
+    return [] if args.retry_after == "none" else [("Retry-After", args.retry_after)]
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -149,6 +163,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         print(("other " if elsewhere else "missing " if args.missing else "") + self.path, auth, *([self.headers.get(args.header)] if args.header else []),
               file=log)
         path = self.path.split("?")[0]
+        if elsewhere and args.challenge and path != "/token":
+            there = f"http://127.0.0.2:{other.server_port}/token"
+            return self.denied(f'Basic realm="mine", Bearer realm="{there}",service="theirs"')
         if self.headers.get("Range"):
             print("range", path.split("/")[-1], self.headers["Range"], file=log)
         if path == "/token":
@@ -162,7 +179,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with lock:
             if busy and not elsewhere:
                 busy -= 1
-                return self.answer(503, b"", headers=[("Retry-After", "0")])
+                return self.answer(args.busy_status, b"", headers=retry_after())
         if not elsewhere and args.basic and auth != basic(args.basic):
             return self.denied('Basic realm="test"')
         if not elsewhere and args.token and auth != "Bearer tok":
@@ -176,7 +193,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with open(file, "rb") as f:
             body = f.read()
         if what == "manifests":
-            return self.answer(200, body, args.type or top["mediaType"])
+            return self.answer(200, body, args.type or json.loads(body).get("mediaType", top["mediaType"]))
         if args.redirect and not elsewhere:
             return self.answer(307, b"", headers=[("Location", f"http://127.0.0.2:{other.server_port}{self.path}")])
         return self.blob(body)
@@ -187,12 +204,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
+    address_family = socket.AF_INET6 if ":" in args.host else socket.AF_INET
 
     def handle_error(self, *_):
         pass
 
 
-server = Server(("127.0.0.1", args.port), Handler)
+server = Server((args.host, args.port), Handler)
 if args.tls:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*args.tls)
