@@ -13,10 +13,10 @@
 #include <time.h>
 
 enum {
-	PIECE = 4 * 1024 * 1024,
+	PIECE = 2 * 1024 * 1024,
 	LARGE = 32 * 1024 * 1024, /* below this one connection is enough */
-	RING = 5,                 /* pieces of one blob at most … */
-	PIECES = 8,               /* … and of all blobs of a session: what bounds memory */
+	RING = 6,                 /* pieces of one blob at most … */
+	PIECES = 12,              /* … and of all blobs of a session: what bounds memory */
 	WORKERS = 4,
 	WORKER_STACK = 512 * 1024,
 	STEP = 256 * 1024,

@@ -22,7 +22,9 @@ serve() {
 setup_file() {
 	daemon_prepare
 	"$repo/tools/make-layout" "$dir/plain" "x/y:1"
+	export metrics_port=$((20000 + RANDOM % 20000))
 	cat >>"$dir/config.yaml" <<-END
+		metrics: {port: $metrics_port}
 		registries: {}
 	END
 	daemon_start
@@ -103,6 +105,10 @@ configure() { # the registries section, on stdin
 	grep -aq 'fetching \[#* *\] .*B of .*B' "$dir/typescript"
 	grep -aq ': fetching, [01] of 2 layers, .* of .*B/s' "$dir/typescript"
 	[ "$(caisson image pulls | wc -l)" = 1 ]
+	in_net curl -sf --max-time 10 "http://127.0.0.1:$metrics_port/metrics" >"$dir/metrics"
+	grep -q '^caisson_image_pulls_joined_total 1$' "$dir/metrics"
+	grep -q '^caisson_image_pulls_running 0$' "$dir/metrics"
+	[ "$(sed -n 's/^caisson_image_bytes_fetched_total //p' "$dir/metrics")" -gt 1000000 ]
 	[ "$(grep -c blobs/ "$dir/slow")" = 3 ]
 }
 

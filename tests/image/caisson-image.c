@@ -16,6 +16,7 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -331,6 +332,7 @@ int main(int argc, char **argv)
 
 	if (argc < 3)
 		return 2;
+	signal(SIGPIPE, SIG_IGN); /* as the daemon does */
 	r = run(argv, argc, &err);
 	if (r < 0)
 		fprintf(stderr, "%s: %s\n", err_kind_info(err.kind)->name, err.text);

@@ -12,7 +12,7 @@ serve() {
 	echo $! >"$out.pid"
 	mv "$out.pid" "$BATS_TEST_TMPDIR/pid.$!"
 	for _ in $(seq 400); do
-		PORT=$(cat "$out")
+		PORT=$(cat "$out" 2>/dev/null || true)
 		[ -n "$PORT" ] && break
 		sleep 0.05
 	done
