@@ -59,6 +59,8 @@ struct image_limits {           /* 0: the default */
 	uint64_t layers;        /* of one image: 500, what overlay takes */
 };
 
+struct image_collected;
+
 struct image_settings {
 	const char *const *insecure; /* registries with plain HTTP, or HTTPS with any certificate */
 	size_t n_insecure;           /* "host" or "host:port" */
@@ -69,6 +71,9 @@ struct image_settings {
 	int64_t stall_timeout;       /* ns with less than 1 B/s; 0: 30 s */
 	unsigned parallel;           /* layers at a time in one pull; 0: 3 */
 	struct image_limits limits;
+	unsigned gc_high, gc_low;    /* percent of the disk; high 0: no collection by itself */
+	void (*collected)(const struct image_collected *c, const struct err *err, void *user); /* or NULL */
+	void *user;
 	const struct config_registry *registries; /* mirrors, by registry */
 	size_t n_registries;
 	const char *const *hosts_dirs; /* directories with <registry>/hosts.toml */
@@ -137,6 +142,36 @@ int image_remove(struct image_table *t, const char *name, struct err *err);
 int image_tag(struct image_table *t, const char *name, const char *new_ref, struct err *err);
 /* Removes one tag or digest name; the image goes with its last name. NOT_FOUND. */
 int image_untag(struct image_table *t, const char *ref, struct err *err);
+
+/*
+ * Garbage collection: images that no container stands on and that are not pinned go, least
+ * recently used first. An image that a pull or a container takes at the same moment stays.
+ */
+struct image_collect {
+	unsigned high, low; /* percent of the disk: nothing unless it is fuller than high, then until
+			     * it is below low; 0: all that qualify, whatever the disk */
+	int64_t min_age;    /* ns since its last use; 0: any */
+	bool untagged_only; /* only those without a tag */
+	bool dry_run;       /* removes nothing, tells */
+};
+
+struct image_collected {
+	char **ids;         /* heap; image_collected_done */
+	char **names;       /* a tag or digest name of each, or "" */
+	size_t n;
+	uint64_t bytes;     /* given back, by the kept sums */
+};
+#define IMAGE_COLLECTED_INIT { NULL, NULL, 0, 0 }
+void image_collected_done(struct image_collected *c);
+/*
+ * With gc_high of the settings: starts a round on a thread of the image room, unless one runs,
+ * with what the settings say and two minutes as age. Does not wait; the end of a pull does the
+ * same. What was removed, and what failed, is told to settings.collected, on that thread.
+ */
+void image_collect_start(struct image_table *t);
+/* Blocks. What was removed before a failure is told too. */
+int image_collect(struct image_table *t, const struct image_collect *what, struct image_collected *ret,
+		  struct err *err);
 
 /* ---- pull ---- */
 

@@ -142,7 +142,11 @@ static int publish(struct install *in, struct fetched **layers, struct store_lea
 	image = (struct store_image){ res->manifest.config.digest, buf_text(&text), rows, n, blobs, n_blobs };
 	WITH_MUTEX(&in->table->change);
 	r = store_image_publish(lease, &image, in->refs, in->n_refs, err);
-	return r < 0 ? r : image_table_reload(in->table, NULL, err);
+	if (r == 0)
+		r = image_table_reload(in->table, NULL, err);
+	if (r == 0)
+		image_collect_start(in->table);
+	return r;
 }
 
 int image_install(struct install *in, struct err *err)

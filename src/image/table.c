@@ -78,6 +78,10 @@ int image_table_new(struct store *store, const struct image_settings *settings, 
 	list_init(&t->layers);
 	t->parallel = settings->parallel ? settings->parallel : PARALLEL;
 	take_limits(&t->limits, &settings->limits);
+	t->gc_high = settings->gc_high;
+	t->gc_low = settings->gc_low;
+	t->collected = settings->collected;
+	t->collected_user = settings->user;
 	t->pinned = mem_new(settings->n_pinned + 1, sizeof(char *));
 	for (size_t i = 0; i < settings->n_pinned; i++) {
 		char canonical[REFERENCE_TEXT_MAX];

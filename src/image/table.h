@@ -34,6 +34,11 @@ struct image_table {
 		_Atomic uint64_t begun, joined, done, failed, cancelled;
 		_Atomic uint64_t layers_fetched, layers_joined, bytes_fetched, bytes_resumed;
 	} counters; /* of image_counters */
+	/* gc.c */
+	bool collecting;
+	unsigned gc_high, gc_low;
+	void (*collected)(const struct image_collected *c, const struct err *err, void *user);
+	void *collected_user;
 	pthread_mutex_t implied; /* serializes implied.c: layers in flight are shared */
 };
 

@@ -13,9 +13,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { SCHEMA_VERSION = 1 };
-
-static const char schema[] =
+/* What makes version i + 1 of the schema of version i; a new file goes through all of them. */
+static const char *const schema[] = {
 	"CREATE TABLE layer(id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, diff_id TEXT NOT NULL,"
 	" digest TEXT NOT NULL, size INTEGER NOT NULL, bytes INTEGER NOT NULL, inodes INTEGER NOT NULL,"
 	" has_root INTEGER NOT NULL);"
@@ -38,7 +37,14 @@ static const char schema[] =
 	"CREATE TABLE record(num INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL,"
 	" doc TEXT NOT NULL,"
 	" UNIQUE(kind, id));"
-	"PRAGMA user_version = 1;";
+	"PRAGMA user_version = 1;",
+
+	/* when a container last came or went, or it was pulled */
+	"ALTER TABLE image ADD COLUMN used INTEGER NOT NULL DEFAULT 0;"
+	"PRAGMA user_version = 2;",
+};
+
+enum { SCHEMA_VERSION = ARRAY_LEN(schema) };
 
 static int db_error(struct store *s, int code, struct err *err)
 {
@@ -202,7 +208,7 @@ static int pragma_text(struct store *s, const char *sql, char *out, size_t size,
 int db_open(struct store *s, const char *path, bool *ret_damaged, struct err *err)
 {
 	char text[128];
-	int64_t version;
+	int64_t version = 0;
 	int code, r;
 
 	*ret_damaged = false;
@@ -213,7 +219,9 @@ int db_open(struct store *s, const char *path, bool *ret_damaged, struct err *er
 	sqlite3_extended_result_codes(s->db, 1);
 	sqlite3_busy_timeout(s->db, 10000);
 	r = pragma_text(s, "PRAGMA user_version", text, sizeof(text), err);
-	if (r == 0 && str_to_i64(text, 10, &version) == 0 && version > SCHEMA_VERSION)
+	if (r == 0 && (str_to_i64(text, 10, &version) < 0 || version < 0))
+		r = db_error(s, SQLITE_CORRUPT, err);
+	if (r == 0 && version > SCHEMA_VERSION)
 		return err_set(err, ERR_UNSUPPORTED, "%s has schema %lld, newer than this program's %d", path,
 			       (long long)version, SCHEMA_VERSION);
 	if (r == 0)
@@ -225,10 +233,10 @@ int db_open(struct store *s, const char *path, bool *ret_damaged, struct err *er
 		r = pragma_text(s, "PRAGMA quick_check(1)", text, sizeof(text), err);
 	if (r == 0 && !str_eq(text, "ok"))
 		r = db_error(s, SQLITE_CORRUPT, err);
-	if (r == 0 && version == 0) {
+	for (; r == 0 && version < SCHEMA_VERSION; version++) {
 		r = exec(s, "BEGIN IMMEDIATE", err);
 		if (r == 0)
-			r = exec(s, schema, err);
+			r = exec(s, schema[version], err);
 		if (r == 0)
 			r = exec(s, "COMMIT", err);
 	}

@@ -74,9 +74,9 @@ static int publish_rows(struct store *s, const struct store_image *image, const 
 	if (r < 0)
 		return r;
 	r = db_run(s, err,
-		   "INSERT INTO image(id, doc) VALUES(?, ?)"
-		   " ON CONFLICT(id) DO UPDATE SET doc = excluded.doc", "ss",
-		   image->id, image->doc);
+		   "INSERT INTO image(id, doc, used) VALUES(?, ?, ?)"
+		   " ON CONFLICT(id) DO UPDATE SET doc = excluded.doc, used = excluded.used", "ssi",
+		   image->id, image->doc, time_now_real());
 	for (size_t i = 0; r == 0 && i < image->n_blobs; i++)
 		r = publish_blob(s, image->id, image->blobs[i], err);
 	for (size_t i = 0; r == 0 && i < n_refs; i++)
@@ -145,6 +145,53 @@ int store_image_remove(struct store *s, const char *id, struct err *err)
 		r = db_end(s, remove_rows(s, id, &g, err), err);
 	}
 	return r < 0 ? r : garbage_discard(s, &g, err);
+}
+
+#define IDLE " used < ? AND NOT EXISTS (SELECT 1 FROM snapshot WHERE snapshot.image = image.id)"
+
+int store_image_idle(struct store *s, int64_t before, char ***ret, struct err *err)
+{
+	sqlite3_stmt *stmt;
+	char **ids = NULL;
+	size_t n = 0;
+	int r;
+
+	WITH_LOCK(s);
+	r = db_get(s, err, &stmt, "SELECT id FROM image WHERE" IDLE " ORDER BY used, num", "i", before);
+	for (; r > 0; r = db_next(s, stmt, err)) {
+		ids = mem_grow(ids, n + 2, sizeof(*ids));
+		ids[n++] = mem_strdup(db_text(stmt, 0));
+		ids[n] = NULL;
+	}
+	*ret = ids ? ids : mem_new(1, sizeof(*ids));
+	return r;
+}
+
+int store_image_remove_idle(struct store *s, const char *id, int64_t before, struct err *err)
+{
+	CLEANUP(garbage_done) struct garbage g = GARBAGE_INIT;
+	sqlite3_stmt *stmt;
+	int r;
+
+	{
+		WITH_LOCK(s);
+		r = db_begin(s, err);
+		if (r < 0)
+			return r;
+		r = db_get(s, err, &stmt, "SELECT 1 FROM image WHERE id = ? AND" IDLE, "si", id, before);
+		if (r > 0) {
+			db_reset(stmt);
+			r = remove_rows(s, id, &g, err);
+			r = r < 0 ? r : 1;
+		}
+		r = db_end(s, r, err);
+	}
+	if (r > 0) {
+		int e = garbage_discard(s, &g, err);
+
+		return e < 0 ? e : 1;
+	}
+	return r;
 }
 
 struct row {

@@ -61,6 +61,13 @@ static int read_snapshot(struct store *s, const char *id, struct store_snapshot 
 	return 0;
 }
 
+/* The image of the snapshot is in use at this moment. */
+static int image_used(struct store *s, const char *snapshot, struct err *err)
+{
+	return db_run(s, err, "UPDATE image SET used = ? WHERE id = (SELECT image FROM snapshot WHERE id = ?)",
+		      "is", time_now_real(), snapshot);
+}
+
 static int insert_rows(struct store *s, const char *image_id, const char *id, bool read_only, struct err *err)
 {
 	sqlite3_stmt *stmt;
@@ -77,6 +84,8 @@ static int insert_rows(struct store *s, const char *image_id, const char *id, bo
 	if (r == 0)
 		r = db_run(s, err, "INSERT INTO snapshot(id, image, read_only) VALUES(?, ?, ?)", "ssi", id,
 			   image_id, (int64_t)read_only);
+	if (r == 0)
+		r = image_used(s, id, err);
 	if (r == 0)
 		r = db_run(s, err,
 			   "INSERT INTO snapshot_layer(snapshot, position, layer)"
@@ -187,7 +196,9 @@ int store_snapshot_remove(struct store *s, const char *id, struct err *err)
 		r = db_begin(s, err);
 		if (r < 0)
 			return r;
-		r = db_run(s, err, "DELETE FROM snapshot_layer WHERE snapshot = ?", "s", id);
+		r = image_used(s, id, err);
+		if (r == 0)
+			r = db_run(s, err, "DELETE FROM snapshot_layer WHERE snapshot = ?", "s", id);
 		if (r == 0)
 			r = db_run(s, err, "DELETE FROM snapshot WHERE id = ?", "s", id);
 		if (r == 0)

@@ -206,6 +206,14 @@ int store_ref_set(struct store *s, const char *ref, const char *image_id, struct
 int store_ref_remove(struct store *s, const char *ref, struct err *err);
 /* Removes the image with all its names; what only it held goes, layers under snapshots stay. */
 int store_image_remove(struct store *s, const char *id, struct err *err);
+/*
+ * Images that no snapshot stands on and that nothing has used since `before` (real ns; pulled,
+ * and containers coming and going, are uses), least recently used first. Heap: an array that
+ * ends with NULL, each text and itself.
+ */
+int store_image_idle(struct store *s, int64_t before, char ***ret, struct err *err);
+/* store_image_remove, unless a snapshot stands on it or it was used since: 1 removed, 0 not. */
+int store_image_remove_idle(struct store *s, const char *id, int64_t before, struct err *err);
 /* fn(id, doc, refs, n): every image, oldest first; as with records. */
 typedef int (*store_image_fn)(const char *id, const char *doc, char **refs, size_t n_refs, void *user);
 int store_image_list(struct store *s, store_image_fn fn, void *user, struct err *err);

@@ -3,11 +3,11 @@
  *
  *	caisson-image ROOT pull REF | import DIR|FILE [NAME] | list | inspect REF | rm REF |
  *	              lowers REF | usage | tag REF NEW | pulls REF REF… (at the same time) |
- *	              cancel MILLISECONDS REF | churn REF (pull and remove against each other) |
- *	              explain REF
+ *	              cancel MILLISECONDS REF | churn REF [collect] (pull and remove against each other) |
+ *	              explain REF | collect HIGH LOW [untagged|dry]…
  *
  * Environment: INSECURE, CA_FILE, STALL (seconds), AUTH (user:password), PARALLEL,
- * LAYER_BYTES, KEEP_BLOBS, HOSTS_DIR, AUTH_FILE, SERVER (of AUTH), IDENTITY, TOKEN, CONFIG (YAML, of which `registries` counts). Prints what the tests look at, one thing a line.
+ * LAYER_BYTES, KEEP_BLOBS, PINNED, GC_HIGH, GC_LOW, HOSTS_DIR, AUTH_FILE, SERVER (of AUTH), IDENTITY, TOKEN, CONFIG (YAML, of which `registries` counts). Prints what the tests look at, one thing a line.
  */
 #include "config/config.h"
 #include "image/image.h"
@@ -102,6 +102,15 @@ static int cancel(char **args, struct err *err)
 	return o.r;
 }
 
+static bool churn_collects;
+
+static int collect_all(struct err *err)
+{
+	CLEANUP(image_collected_done) struct image_collected c = IMAGE_COLLECTED_INIT;
+
+	return image_collect(table, &(struct image_collect){ 0 }, &c, err);
+}
+
 static void *churn_one(void *user)
 {
 	const char *name = user;
@@ -117,7 +126,7 @@ static void *churn_one(void *user)
 		}
 		if (image_get(table, name, &img, &err) == 0)
 			image_unref(img);
-		if (image_remove(table, name, &err) < 0) {
+		if ((churn_collects ? collect_all(&err) : image_remove(table, name, &err)) < 0) {
 			fprintf(stderr, "%s\n", err.text);
 			exit(1);
 		}
@@ -129,6 +138,7 @@ static int churn(char **args, struct err *err)
 {
 	pthread_t threads[4];
 
+	churn_collects = str_eq(args[1], "collect");
 	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
 		assert(pthread_create(&threads[i], NULL, churn_one, args[0]) == 0);
 	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
@@ -200,6 +210,24 @@ static int inspect(char **args, struct err *err)
 	puts(img->config_json);
 	image_unref(img);
 	return 0;
+}
+
+/* collect HIGH LOW [untagged|dry]…: percents; 0 0 for all. Prints what went, then the bytes */
+static int collect(char **args, struct err *err)
+{
+	CLEANUP(image_collected_done) struct image_collected c = IMAGE_COLLECTED_INIT;
+	struct image_collect what = { .high = (unsigned)atoi(args[0]), .low = (unsigned)atoi(args[1]) };
+	int r;
+
+	for (size_t i = 2; args[i]; i++) {
+		what.untagged_only |= str_eq(args[i], "untagged");
+		what.dry_run |= str_eq(args[i], "dry");
+	}
+	r = image_collect(table, &what, &c, err);
+	for (size_t i = 0; i < c.n; i++)
+		printf("%s\n", c.names[i]);
+	printf("%" PRIu64 "\n", c.bytes);
+	return r;
 }
 
 /* lowers REF: the directories that a container would stand on, topmost first */
@@ -274,7 +302,7 @@ static const struct {
 	{ "rm", 1, rm },
 	{ "tag", 2, tag },     { "usage", 0, usage },       { "pulls", 1, pulls },
 	      { "cancel", 2, cancel },
-	{ "churn", 1, churn }, { "explain", 1, explain },
+	{ "churn", 1, churn }, { "explain", 1, explain }, { "collect", 2, collect },
 };
 
 static int64_t number(const char *name)
@@ -294,12 +322,16 @@ static int run(char **argv, int argc, struct err *err)
 					   .parallel = (unsigned)number("PARALLEL"),
 					   .limits = { .layer_bytes = (uint64_t)number("LAYER_BYTES") } };
 	struct store_options options = { .keep_blobs = getenv("KEEP_BLOBS") };
-	const char *hosts_dir = getenv("HOSTS_DIR"), *auth_file = getenv("AUTH_FILE");
+	const char *hosts_dir = getenv("HOSTS_DIR"), *auth_file = getenv("AUTH_FILE"), *pinned = getenv("PINNED");
 	CLEANUP(buf_done) struct buf text = BUF_INIT(CONFIG_MAX);
 	CLEANUP(arena_done) struct arena arena = ARENA_INIT;
 	struct config config;
 	int r;
 
+	settings.pinned = &pinned;
+	settings.n_pinned = pinned != NULL;
+	settings.gc_high = (unsigned)number("GC_HIGH");
+	settings.gc_low = (unsigned)number("GC_LOW");
 	settings.hosts_dirs = &hosts_dir;
 	settings.n_hosts_dirs = hosts_dir != NULL;
 	settings.auth_files = &auth_file;

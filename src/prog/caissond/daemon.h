@@ -30,6 +30,7 @@ struct daemon {
 	struct event_signal *on_term, *on_int, *on_hup;
 	struct event_timer *deadline; /* of an orderly end, then of waiting for the calls that remain */
 	struct event_timer *last_deadline; /* when it ends without them */
+	struct event_timer *collect;  /* of images, when the configuration wants it */
 	bool ending, cut;             /* told to end; connections were cut */
 };
 

@@ -22,6 +22,7 @@
 #include <sys/stat.h>
 
 #define DRAIN_TIME (5 * NSEC_PER_SEC)
+#define COLLECT_EVERY (60 * NSEC_PER_SEC)
 #define CUT_TIME (5 * NSEC_PER_SEC)
 #define LAST_LOOK (50 * NSEC_PER_MSEC)
 
@@ -53,6 +54,22 @@ static void log_note(const char *what, const struct buf *note)
 		log_warn("%s: %s", what, buf_text(note));
 }
 
+static void on_collected(const struct image_collected *c, const struct err *err, void *user)
+{
+	for (size_t i = 0; i < c->n; i++)
+		log_info("image %s %s: removed, the disk is full and nothing used it", c->ids[i], c->names[i]);
+	if (err)
+		log_warn("image collection: %s", err->text);
+}
+
+static void on_collect_time(void *user)
+{
+	struct daemon *d = user;
+
+	image_collect_start(d->images);
+	event_timer_set(d->collect, time_now_mono() + COLLECT_EVERY);
+}
+
 struct image_settings daemon_image_settings(const struct config *config)
 {
 	const struct config_images *c = &config->images;
@@ -66,6 +83,9 @@ struct image_settings daemon_image_settings(const struct config *config)
 		.connect_timeout = c->connect_timeout,
 		.stall_timeout = c->stall_timeout,
 		.parallel = c->parallel,
+		.gc_high = c->image_gc_high,
+		.gc_low = c->image_gc_low,
+		.collected = on_collected,
 		.limits = { c->limits.layer_size, c->limits.layer_entries, c->limits.layer_ratio, c->limits.layers },
 		.registries = config->registries,
 		.n_registries = config->n_registries,
@@ -83,6 +103,9 @@ static int open_images(struct daemon *d, struct err *err)
 	CLEANUP(buf_done) struct buf store_note = BUF_INIT(64 * 1024), image_note = BUF_INIT(64 * 1024);
 	int r;
 
+	if (settings.gc_high && settings.gc_low >= settings.gc_high)
+		return err_set(err, ERR_INVALID, "images: image_gc_low is %u, not below image_gc_high, which is %u",
+			       settings.gc_low, settings.gc_high);
 	r = store_open(d->config.root, &options, &d->store, &store_note, err);
 	log_note("store", &store_note);
 	if (r < 0)
@@ -298,6 +321,11 @@ static int run(struct daemon *d, struct err *err)
 	log_info("caissond %s serves on %s (root %s, state %s), %lld ms after its start", CAISSON_VERSION,
 		 d->config.address, d->config.root, d->config.state,
 		 (long long)((time_now_mono() - started) / NSEC_PER_MSEC));
+	if (d->config.images.image_gc_high) {
+		r = event_timer_new(d->loop, time_now_mono() + COLLECT_EVERY, on_collect_time, d, &d->collect);
+		if (r < 0)
+			return err_sys(err, r, "timers");
+	}
 	notify_manager("READY=1");
 	r = event_loop_run(d->loop);
 	if (r < 0)
@@ -319,6 +347,7 @@ static void close_all(struct daemon *d)
 	store_close(d->store);
 	if (d->listen_fd >= 0)
 		unlink(d->config.address);
+	event_timer_free(d->collect);
 	event_timer_free(d->deadline);
 	event_timer_free(d->last_deadline);
 	event_signal_free(d->on_term);
