@@ -156,6 +156,11 @@ CRI_METHOD(explain);
 CRI_METHOD(pulls);
 /* The counters of pulls in Prometheus' text format, appended: -EMSGSIZE. */
 int cri_image_metrics(struct image_table *images, struct buf *out);
+CRI_METHOD(tag);
+CRI_METHOD(untag);
+CRI_METHOD(prune);
+CRI_METHOD(export);
+CRI_METHOD(diff);
 
 CRI_METHOD(get_events);
 CRI_METHOD(stream_pod_sandboxes);

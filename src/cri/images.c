@@ -1,5 +1,5 @@
 /*
- * ImageService, and the import of layouts. Lists and status come from the image table's memory; pull and remove run on
+ * ImageService. Lists and status come from the image table's memory; pull and remove run on
  * a worker thread.
  */
 #include "cri/call.h"
@@ -7,10 +7,7 @@
 #include "image/image.h"
 #include "store/store.h"
 
-#include "caisson.pb-c.h"
-
 #include <malloc.h>
-#include <sys/stat.h>
 
 Runtime__V1__Image *cri_image_item(struct cri_call *c, const struct image *img)
 {
@@ -120,7 +117,8 @@ CRI_METHOD(pull_image)
 	if (r < 0)
 		return r;
 	if (auth) {
-		credentials = (struct image_auth){ auth->username, auth->password, auth->auth, auth->server_address,
+		credentials = (struct image_auth){ auth->username, auth->password, auth->auth,
+						  auth->server_address,
 						   auth->identity_token, auth->registry_token };
 		pull.auth = &credentials;
 	}
@@ -175,31 +173,6 @@ CRI_METHOD(image_fs_info)
 	res->image_filesystems = arena_new(&c->arena, 1, sizeof(*res->image_filesystems));
 	res->container_filesystems = arena_new(&c->arena, 1, sizeof(*res->container_filesystems));
 	res->image_filesystems[0] = res->container_filesystems[0] = usage(c, bytes, inodes);
-	cri_reply(c, res);
-	return 0;
-}
-
-CRI_METHOD(import)
-{
-	const Caisson__V1__ImportRequest *req = request;
-	Caisson__V1__ImportResponse *res = wire_new(&caisson__v1__import_response__descriptor, &c->arena);
-	struct image_table *images = c->cri->settings.images;
-	const char *name = *req->name ? req->name : NULL, *which = *req->which ? req->which : NULL;
-	autofree char *id = NULL;
-	struct stat st;
-	int r;
-
-	cri_subject(c, "%s", req->path);
-	if (req->path[0] != '/')
-		return wire_wrong(NULL, "path", err, "%s is no absolute path", req->path);
-	if (stat(req->path, &st) < 0)
-		return err_sys(err, errno, "import %s", req->path);
-	r = S_ISDIR(st.st_mode) ? image_import_layout(images, req->path, which, name, &id, err)
-				: image_import_archive(images, req->path, which, name, &id, err);
-	malloc_trim(0);
-	if (r < 0)
-		return r;
-	c->result = res->image_id = arena_strdup(&c->arena, id);
 	cri_reply(c, res);
 	return 0;
 }

@@ -74,6 +74,16 @@ static const struct cri_method own_image_methods[] = {
 	{ .name = "Import", .request = &caisson__v1__import_request__descriptor, .mode = CRI_WORKER, .fn = cri_import,
 	  .changes = true },
 	{ .name = "Pulls", .request = &caisson__v1__pulls_request__descriptor, .mode = CRI_INLINE, .fn = cri_pulls },
+	{ .name = "Tag", .request = &caisson__v1__tag_request__descriptor, .mode = CRI_WORKER,
+	  .fn = cri_tag, .changes = true },
+	{ .name = "Untag", .request = &caisson__v1__untag_request__descriptor, .mode = CRI_WORKER,
+	  .fn = cri_untag, .changes = true },
+	{ .name = "Prune", .request = &caisson__v1__prune_request__descriptor, .mode = CRI_WORKER,
+	  .fn = cri_prune, .changes = true },
+	{ .name = "Export", .request = &caisson__v1__export_request__descriptor, .mode = CRI_WORKER,
+	  .fn = cri_export },
+	{ .name = "Diff", .request = &caisson__v1__diff_request__descriptor, .mode = CRI_WORKER,
+	  .fn = cri_diff },
 	{ .name = "Explain", .request = &caisson__v1__explain_request__descriptor, .mode = CRI_WORKER, .fn = cri_explain },
 };
 

@@ -23,7 +23,8 @@ void image_collected_done(struct image_collected *c)
 }
 
 /* As df and the kubelet see it: what cannot be had by anyone is used. */
-static int wanted(const struct image_table *t, const struct image_collect *what, uint64_t *ret, struct err *err)
+static int wanted(const struct image_table *t, const struct image_collect *what, uint64_t *ret,
+		  struct err *err)
 {
 	struct statvfs fs;
 	uint64_t total, used;
@@ -41,7 +42,8 @@ static int wanted(const struct image_table *t, const struct image_collect *what,
 
 static void tell(struct image_collected *ret, const struct image *img)
 {
-	const char *name = img->n_repo_tags ? img->repo_tags[0] : img->n_repo_digests ? img->repo_digests[0] : "";
+	const char *name = img->n_repo_tags ? img->repo_tags[0] :
+		img->n_repo_digests ? img->repo_digests[0] : "";
 
 	ret->ids = mem_grow(ret->ids, ret->n + 1, sizeof(*ret->ids));
 	ret->names = mem_grow(ret->names, ret->n + 1, sizeof(*ret->names));
@@ -50,7 +52,8 @@ static void tell(struct image_collected *ret, const struct image *img)
 }
 
 /* 1 removed (or would be), 0 not. */
-static int collect_one(struct image_table *t, const char *id, const struct image_collect *what, int64_t before,
+static int collect_one(struct image_table *t, const char *id, const struct image_collect *what,
+		       int64_t before,
 		       struct image_collected *ret, struct err *err)
 {
 	uint64_t had = 0, has = 0, inodes;

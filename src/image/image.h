@@ -255,10 +255,32 @@ void image_counters(struct image_table *t, struct image_counters *ret);
 int image_explain(struct image_table *t, const struct image_pull *p, struct registry_step **ret,
 		  size_t *ret_n, struct err *err);
 
+/* ---- export ---- */
+
+enum image_export_format { IMAGE_EXPORT_OCI, IMAGE_EXPORT_DOCKER };
+
+struct image_export {
+	const char *name;   /* as in image_get */
+	const char *path;   /* absolute */
+	enum image_export_format format;
+	bool directory;     /* an OCI layout as a directory, which is absent or empty; else a tar file */
+};
+
+struct image_exported {
+	char id[80];        /* of what was written */
+	char digest[80];    /* of its manifest; "" in a docker archive */
+	size_t made_anew;   /* layers whose blobs were not kept: their streams, and so the id, are others */
+};
+
+/* Blocks. EXISTS for a directory that holds something; LIMIT for a full disk: nothing is left. */
+int image_export(struct image_table *t, const struct image_export *what, struct image_exported *ret,
+		 struct err *err);
+
 /* ---- import ---- */
 
 /*
- * From an OCI image layout: a directory, or a tar file of one (oci-archive). `name` is the
+ * From an OCI image layout: a directory, or a tar file of one (oci-archive), or an archive of
+ * `docker save`, whose names are all bound unless one is given. `name` is the
  * reference that it gets; NULL: the layout's own org.opencontainers.image.ref.name, which
  * must then be a full reference. Where the layout holds several images, `which` (a
  * ref.name of its index) chooses; NULL with one image. Everything is verified as in a pull.

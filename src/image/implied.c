@@ -292,7 +292,8 @@ static int finish_implied(int layer, const int *below, size_t n_below, struct un
 }
 
 /* Links first: the directories that they need are looked up with the others. */
-static int finish_layer(struct image_table *t, struct fetched *l, const int *fds, const int64_t *ids, size_t n,
+static int finish_layer(struct image_table *t, struct fetched *l, const int *fds, const int64_t *ids,
+			size_t n,
 			struct err *err)
 {
 	const struct linked_stack below = { fds, ids, n };

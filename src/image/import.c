@@ -1,20 +1,21 @@
 /*
  * Images from an OCI image layout (image-spec image-layout.md): a directory with index.json
  * and blobs/sha256/. The directory may be hostile too: every path is walked beneath it
- * without following links. An archive is unpacked by the same code as a layer, into a staged
- * directory that goes when the import ends.
+ * without following links. An archive, of a layout or of `docker save`, is unpacked by the
+ * same code as a layer, into a staged directory that goes when the import ends.
  */
+#include "image/docker-archive.h"
 #include "image/install.h"
 #include "image/unpack.h"
 #include "sys/sys.h"
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 struct layout {
 	struct content content;
 	int dirfd;
-	const atomic_bool *stop;
 };
 
 struct layout_source {
@@ -91,12 +92,25 @@ static void close_blob(struct content *c, struct source *s)
 
 /* ---- which image ---- */
 
-static const char *ref_name(const struct oci_descriptor *d)
+static const char *annotation(const struct oci_descriptor *d, const char *key)
 {
 	for (size_t i = 0; i < d->n_annotations; i++)
-		if (str_eq(d->annotations[i].key, "org.opencontainers.image.ref.name"))
+		if (str_eq(d->annotations[i].key, key))
 			return d->annotations[i].value;
 	return NULL;
+}
+
+static const char *ref_name(const struct oci_descriptor *d)
+{
+	return annotation(d, "org.opencontainers.image.ref.name");
+}
+
+/* What it is called in full: containerd and docker write it beside the tag. */
+static const char *full_name(const struct oci_descriptor *d)
+{
+	const char *name = annotation(d, "io.containerd.image.name");
+
+	return name ? name : ref_name(d);
 }
 
 static int choose(int dirfd, const char *which, struct arena *a, const struct oci_descriptor **ret,
@@ -120,7 +134,8 @@ static int choose(int dirfd, const char *which, struct arena *a, const struct oc
 		return err_wrap(err, r, "index.json");
 	matching.manifests = arena_new(a, index->n_manifests + 1, sizeof(*matching.manifests));
 	for (size_t i = 0; i < index->n_manifests; i++)
-		if (!which || str_eq(ref_name(&index->manifests[i]), which))
+		if (!which || str_eq(ref_name(&index->manifests[i]), which) ||
+		    str_eq(full_name(&index->manifests[i]), which))
 			matching.manifests[matching.n_manifests++] = index->manifests[i];
 	if (!matching.n_manifests)
 		return err_set(err, ERR_NOT_FOUND, "index.json lists no image%s%s", which ? " named " : "",
@@ -136,7 +151,7 @@ static int choose(int dirfd, const char *which, struct arena *a, const struct oc
 static int choose_name(const char *name, const struct oci_descriptor *d, struct reference *ret,
 		       struct err *err)
 {
-	const char *own = ref_name(d);
+	const char *own = full_name(d);
 	int r;
 
 	if (!name && (!own || !strchr(own, '/')))
@@ -148,19 +163,37 @@ static int choose_name(const char *name, const struct oci_descriptor *d, struct 
 	return r;
 }
 
+static int install(struct image_table *t, struct content *content, const char *digest,
+		   const char *const *refs,
+		   size_t n_refs, char **ret_id, struct err *err)
+{
+	atomic_bool stop = false;
+	struct resolved res;
+	int r = resolved_fill(&res, t, content, digest, digest, err);
+
+	if (r == 0) {
+		struct install in = { .table = t, .content = content, .resolved = &res, .refs = refs,
+				      .n_refs = n_refs, .stop = &stop };
+
+		r = image_install(&in, err);
+	}
+	if (r == 0)
+		*ret_id = mem_strdup(res.manifest.config.digest);
+	resolved_done(&res);
+	return r;
+}
+
 static int import_dir(struct image_table *t, int dirfd, const char *which, const char *name, char **ret_id,
 		      struct err *err)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
-	atomic_bool stop = false;
 	struct layout layout = { { .manifest = get_manifest, .blob_open = open_blob, .blob_close = close_blob },
-				 dirfd, &stop };
+				 dirfd };
 	char tag[REFERENCE_TEXT_MAX], digest[REFERENCE_TEXT_MAX];
 	const struct oci_descriptor *d = NULL;
 	const char *refs[2];
 	struct reference ref;
-	struct resolved res;
-	struct install in;
+	size_t n = 0;
 	int r;
 
 	r = choose(dirfd, which, &a, &d, err);
@@ -168,21 +201,42 @@ static int import_dir(struct image_table *t, int dirfd, const char *which, const
 		r = choose_name(name, d, &ref, err);
 	if (r < 0)
 		return r;
-	r = resolved_fill(&res, t, &layout.content, d->digest, d->digest, err);
-	if (r == 0) {
-		in = (struct install){ .table = t, .content = &layout.content, .resolved = &res,
-				       .refs = refs, .stop = &stop };
-		refs[in.n_refs++] = reference_format(&ref, tag);
-		if (!*ref.digest) {
-			snprintf(ref.digest, sizeof(ref.digest), "%s", d->digest);
-			refs[in.n_refs++] = reference_format(&ref, digest);
-		}
-		r = image_install(&in, err);
+	refs[n++] = reference_format(&ref, tag);
+	if (!*ref.digest) {
+		snprintf(ref.digest, sizeof(ref.digest), "%s", d->digest);
+		refs[n++] = reference_format(&ref, digest);
 	}
-	if (r == 0)
-		*ret_id = mem_strdup(res.manifest.config.digest);
-	resolved_done(&res);
-	return r;
+	return install(t, &layout.content, d->digest, refs, n, ret_id, err);
+}
+
+/* All its names, or the one that was given: no digest name, since no registry knows the manifest. */
+static int import_docker(struct image_table *t, int dirfd, const char *which, const char *name, char **ret_id,
+			 struct err *err)
+{
+	CLEANUP(docker_archive_done) struct docker_archive d;
+	autofree char (*names)[REFERENCE_TEXT_MAX] = NULL;
+	autofree const char **refs = NULL;
+	size_t n = name ? 1 : 0;
+	struct reference ref;
+	int r = docker_archive_open(&d, dirfd, which, err);
+
+	if (r < 0)
+		return r;
+	if (!name)
+		n = d.n_tags;
+	if (!n)
+		return err_set(err, ERR_INVALID, "it does not say its name: give one");
+	names = mem_new(n, sizeof(*names));
+	refs = mem_new(n, sizeof(*refs));
+	for (size_t i = 0; i < n; i++) {
+		r = reference_parse(name ? name : d.tags[i], &ref, err);
+		if (r == 0 && *ref.digest)
+			r = err_set(err, ERR_INVALID, "%s: a digest cannot be given, only found", name);
+		if (r < 0)
+			return r;
+		refs[i] = reference_format(&ref, names[i]);
+	}
+	return install(t, &d.content, d.manifest_digest, refs, n, ret_id, err);
 }
 
 int image_import_layout(struct image_table *t, const char *dir, const char *which, const char *name,
@@ -210,7 +264,11 @@ static int import_file(struct image_table *t, struct store_lease *lease, int fd,
 	inflate = source_inflate_new(&file.source, t->limits.layer_bytes, t->limits.layer_ratio);
 	r = unpack_layer(dirfd, source_inflate_source(inflate), &t->limits, &unpacked, err);
 	source_inflate_free(inflate);
-	return r < 0 ? r : import_dir(t, dirfd, which, name, ret_id, err);
+	if (r < 0)
+		return r;
+	if (faccessat(dirfd, "index.json", F_OK, AT_SYMLINK_NOFOLLOW) < 0 && docker_archive_is(dirfd))
+		return import_docker(t, dirfd, which, name, ret_id, err);
+	return import_dir(t, dirfd, which, name, ret_id, err);
 }
 
 int image_import_archive(struct image_table *t, const char *file, const char *which, const char *name,

@@ -232,7 +232,8 @@ static int make_link(int layer, int below, struct unpack_link *l, struct unpack_
 	if (r == -ENOENT || r == -ENOTDIR)
 		return wrong(err, l, "no layer has");
 	if (r < 0 || fstat(from, &st) < 0)
-		return err_sys(err, r < 0 ? r : errno, "hard link \"%.300s\" to \"%.300s\"", l->path, l->target);
+		return err_sys(err, r < 0 ? r : errno, "hard link \"%.300s\" to \"%.300s\"", l->path,
+			       l->target);
 	if (S_ISDIR(st.st_mode) || (S_ISCHR(st.st_mode) && !st.st_rdev))
 		return wrong(err, l, "is no file");
 	if (!S_ISREG(st.st_mode)) {
@@ -240,7 +241,8 @@ static int make_link(int layer, int below, struct unpack_link *l, struct unpack_
 	} else if (now.st_size == 0) {
 		if ((uint64_t)st.st_size > max_bytes)
 			return err_set(err, ERR_LIMIT,
-				       "entry \"%.300s\": with what it links to the layer is too large", l->path);
+				       "entry \"%.300s\": with what it links to the layer is too large",
+					       l->path);
 		held = openat(dir, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
 		r = held < 0 ? -errno : copy_regular(from, held, &st, &bytes);
 	}
@@ -266,7 +268,8 @@ int linked_finish(int layer, const struct linked_stack *below, struct unpack_res
 		if (fd < 0)
 			r = open_below(below, &fd, err);
 		if (r == 0)
-			r = make_link(layer, fd, l, res, max_bytes > res->bytes ? max_bytes - res->bytes : 0, err);
+			r = make_link(layer, fd, l, res, max_bytes > res->bytes ? max_bytes - res->bytes : 0,
+				      err);
 		l->done = r == 0;
 	}
 	return r;

@@ -334,7 +334,8 @@ static void hard_links_to_layers_below_become_copies(void **state)
 		{ 'f', "empty", NULL }, { 'd', "dir" },
 	};
 	static const struct item items[] = {
-		{ 'h', "a", "lib/one" }, { 'h', "b", "a" }, { 'h', "replaced", "x" }, { 'f', "replaced", "mine" },
+		{ 'h', "a", "lib/one" }, { 'h', "b", "a" }, { 'h', "replaced", "x" }, { 'f', "replaced",
+										       "mine" },
 		{ 'h', "x2", "x" }, { 'h', "f2", "fifo" }, { 'h', "l2", "lib" }, { 'h', "e2", "/empty" },
 		{ 'h', "sub/s", "usr/lib/one" }, { 'h', "wh", "empty" }, { 'f', ".wh.wh", "" },
 	};

@@ -39,7 +39,8 @@ int unpack_clear_place(struct unpack *u, const char *name, bool *ret_shadow)
 		return errno == ENOENT ? 0 : unpack_failed(u, errno, "stat");
 	*ret_shadow = !S_ISDIR(st.st_mode);
 	if (!S_ISDIR(st.st_mode))
-		return unlinkat(u->parent_fd, name, 0) < 0 ? unpack_failed(u, errno, "replace an earlier entry") : 0;
+		return unlinkat(u->parent_fd, name, 0) < 0 ? unpack_failed(u, errno,
+									   "replace an earlier entry") : 0;
 	/* its descriptor may be the kept parent of entries below it, but not this one */
 	r = sys_remove_tree(u->parent_fd, name);
 	return r < 0 ? unpack_failed(u, r, "replace an earlier directory") : 0;
@@ -145,7 +146,8 @@ static int set_metadata_at(struct unpack *u, struct archive_entry *e, const char
 		if (r < 0)
 			return r;
 	}
-	return utimensat(u->parent_fd, name, t, AT_SYMLINK_NOFOLLOW) < 0 ? unpack_failed(u, errno, "set times") : 0;
+	return utimensat(u->parent_fd, name, t, AT_SYMLINK_NOFOLLOW) < 0 ? unpack_failed(u, errno,
+											 "set times") : 0;
 }
 
 int unpack_set_opaque(struct unpack *u, int dirfd, const char *name)

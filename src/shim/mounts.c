@@ -136,7 +136,8 @@ static int mount_one(const struct rootfs_mount *m, const char *rootfs, struct er
 
 	if (r < 0)
 		return r;
-	target = str_empty(m->target) ? arena_strdup(&a, rootfs) : arena_printf(&a, "%s/%s", rootfs, m->target);
+	target = str_empty(m->target) ? arena_strdup(&a, rootfs) : arena_printf(&a, "%s/%s", rootfs,
+										m->target);
 	if (strstr(target, "/../") || str_has_suffix(target, "/.."))
 		return err_set(err, ERR_INVALID, "rootfs: target %s", m->target);
 	if (mount(m->source, target, m->type, set & ~(set & MS_BIND ? MS_RDONLY : 0), data) < 0)

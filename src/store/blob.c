@@ -57,6 +57,19 @@ int store_blob_get(struct store *s, const char *digest, struct buf *out, struct 
 	return r < 0 ? err_sys(err, r, "blob %s", digest) : 0;
 }
 
+int store_blob_open(struct store *s, const char *digest, int *ret_fd, struct err *err)
+{
+	int fd, r = check(digest, err);
+
+	if (r < 0)
+		return r;
+	fd = openat(s->blobs_fd, blob_name(digest), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(err, errno, "blob %s", digest);
+	*ret_fd = fd;
+	return 0;
+}
+
 int store_blob_stage(struct store *s, int *ret_fd, struct err *err)
 {
 	int fd = openat(s->blobs_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);

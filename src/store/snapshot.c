@@ -64,7 +64,8 @@ static int read_snapshot(struct store *s, const char *id, struct store_snapshot 
 /* The image of the snapshot is in use at this moment. */
 static int image_used(struct store *s, const char *snapshot, struct err *err)
 {
-	return db_run(s, err, "UPDATE image SET used = ? WHERE id = (SELECT image FROM snapshot WHERE id = ?)",
+	return db_run(s, err,
+		      "UPDATE image SET used = ? WHERE id = (SELECT image FROM snapshot WHERE id = ?)",
 		      "is", time_now_real(), snapshot);
 }
 

@@ -169,6 +169,8 @@ int store_layer_open(struct store *s, int64_t id, int *ret_dirfd, struct err *er
 int store_blob_put(struct store_lease *l, const char *digest, const void *data, size_t len, struct err *err);
 /* Appends the blob to out. NOT_FOUND. */
 int store_blob_get(struct store *s, const char *digest, struct buf *out, struct err *err);
+/* The same as a file, O_RDONLY. */
+int store_blob_open(struct store *s, const char *digest, int *ret_fd, struct err *err);
 /* A blob written in pieces (keep_blobs): a file without a name; commit names it. */
 int store_blob_stage(struct store *s, int *ret_fd, struct err *err);
 int store_blob_commit(struct store_lease *l, const char *digest, int fd, struct err *err);

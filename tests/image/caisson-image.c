@@ -10,6 +10,7 @@
  * LAYER_BYTES, KEEP_BLOBS, PINNED, GC_HIGH, GC_LOW, HOSTS_DIR, AUTH_FILE, SERVER (of AUTH), IDENTITY, TOKEN, CONFIG (YAML, of which `registries` counts). Prints what the tests look at, one thing a line.
  */
 #include "config/config.h"
+#include "image/diff.h"
 #include "image/image.h"
 #include "registry/registry.h"
 #include "store/store.h"
@@ -212,6 +213,33 @@ static int inspect(char **args, struct err *err)
 	return 0;
 }
 
+/* export REF PATH oci|docker [dir]: id, digest, layers made anew */
+static int export(char **args, struct err *err)
+{
+	struct image_export what = { .name = args[0], .path = args[1], .directory = args[3] != NULL,
+				     .format = str_eq(args[2], "docker") ? IMAGE_EXPORT_DOCKER :
+					     IMAGE_EXPORT_OCI };
+	struct image_exported done;
+	int r = image_export(table, &what, &done, err);
+
+	if (r == 0)
+		printf("%s\n%s\n%zu\n", done.id, done.digest, done.made_anew);
+	return r;
+}
+
+static int print_change(char kind, const char *path, void *user)
+{
+	printf("%c %s\n", kind, path);
+	return 0;
+}
+
+/* diff SNAPSHOT | diff REF REF */
+static int diff(char **args, struct err *err)
+{
+	return args[1] ? image_diff(table, args[0], args[1], print_change, NULL, err) :
+			 image_diff_snapshot(table, args[0], print_change, NULL, err);
+}
+
 /* collect HIGH LOW [untagged|dry]…: percents; 0 0 for all. Prints what went, then the bytes */
 static int collect(char **args, struct err *err)
 {
@@ -303,6 +331,7 @@ static const struct {
 	{ "tag", 2, tag },     { "usage", 0, usage },       { "pulls", 1, pulls },
 	      { "cancel", 2, cancel },
 	{ "churn", 1, churn }, { "explain", 1, explain }, { "collect", 2, collect },
+	{ "export", 3, export }, { "diff", 1, diff },
 };
 
 static int64_t number(const char *name)
@@ -322,7 +351,8 @@ static int run(char **argv, int argc, struct err *err)
 					   .parallel = (unsigned)number("PARALLEL"),
 					   .limits = { .layer_bytes = (uint64_t)number("LAYER_BYTES") } };
 	struct store_options options = { .keep_blobs = getenv("KEEP_BLOBS") };
-	const char *hosts_dir = getenv("HOSTS_DIR"), *auth_file = getenv("AUTH_FILE"), *pinned = getenv("PINNED");
+	const char *hosts_dir = getenv("HOSTS_DIR"), *auth_file = getenv("AUTH_FILE"),
+		*pinned = getenv("PINNED");
 	CLEANUP(buf_done) struct buf text = BUF_INIT(CONFIG_MAX);
 	CLEANUP(arena_done) struct arena arena = ARENA_INIT;
 	struct config config;

@@ -34,10 +34,19 @@ int print_out(struct buf *out);
 /* images.c */
 int cmd_images(struct client *c, int argc, char **argv, struct err *err);
 int cmd_import(struct client *c, int argc, char **argv, struct err *err);
+int cmd_history(struct client *c, int argc, char **argv, struct err *err);
+int cmd_inspect(struct client *c, int argc, char **argv, struct err *err);
+
+/* image.c: what only caissond can do with images */
+int cmd_tag(struct client *c, int argc, char **argv, struct err *err);
 int cmd_rmi(struct client *c, int argc, char **argv, struct err *err);
+int cmd_prune(struct client *c, int argc, char **argv, struct err *err);
+int cmd_export(struct client *c, int argc, char **argv, struct err *err);
+int cmd_diff(struct client *c, int argc, char **argv, struct err *err);
 
 /* registry.c */
-int cmd_image(struct client *c, int argc, char **argv, struct err *err);
+int cmd_image_explain(struct client *c, int argc, char **argv, struct err *err);
+int cmd_image_pulls(struct client *c, int argc, char **argv, struct err *err);
 
 /* pull.c */
 int cmd_pull(struct client *c, int argc, char **argv, struct err *err);

@@ -9,10 +9,14 @@
 
 static const char default_address[] = "/run/caisson/caisson.sock";
 
-static const struct command {
+struct command {
 	const char *name, *arguments, *what;
 	int (*run)(struct client *c, int argc, char **argv, struct err *err);
-} commands[] = {
+};
+
+static int cmd_image(struct client *c, int argc, char **argv, struct err *err);
+
+static const struct command commands[] = {
 	{ "run", "[OPTION]… IMAGE [COMMAND [ARG]…]", "run a pod with one container", cmd_run },
 	{ "ps", "[-a]", "list containers", cmd_ps },
 	{ "logs", "[-f] [--tail N] CONTAINER", "print a container's log", cmd_logs },
@@ -23,20 +27,77 @@ static const struct command {
 	{ "pods", "", "list pods", cmd_pods },
 	{ "stopp", "POD…", "stop pods", cmd_stopp },
 	{ "rmp", "[-f] POD…", "remove pods", cmd_rmp },
-	{ "images", "", "list images", cmd_images },
+	{ "images", "[-q] [--digests]", "list images", cmd_images },
 	{ "pull", "[-u USER:PASSWORD] IMAGE", "pull an image", cmd_pull },
-	{ "import", "LAYOUT [NAME]", "bring an image from an OCI layout", cmd_import },
-	{ "image", "explain IMAGE | pulls", "whom a pull of an image would ask; the pulls that run", cmd_image },
-	{ "rmi", "IMAGE…", "remove images", cmd_rmi },
+	{ "image", "COMMAND [ARG]…", "all commands about images (caisson image --help)", cmd_image },
+	{ "tag", "IMAGE NAME", "give an image one more name", cmd_tag },
+	{ "rmi", "IMAGE…", "remove names of images, and images with their last", cmd_rmi },
+	{ "import", "[--which NAME] LAYOUT|ARCHIVE|- [NAME]", "bring an image from a file", cmd_import },
+	{ "export", "[--format oci|docker] [-o FILE] IMAGE", "write an image to a file", cmd_export },
+	{ "history", "IMAGE", "how an image was made", cmd_history },
+	{ "diff", "CONTAINER | IMAGE IMAGE", "what changed in a file system", cmd_diff },
 	{ "info", "", "the daemon's conditions", cmd_info },
 	{ "version", "", "versions of this program and the daemon", cmd_version },
 };
 
+static const struct command image_commands[] = {
+	{ "ls", "[-q] [--digests]", "list images", cmd_images },
+	{ "pull", "[-u USER:PASSWORD] IMAGE", "pull an image", cmd_pull },
+	{ "inspect", "IMAGE…", "everything about images, as JSON", cmd_inspect },
+	{ "history", "IMAGE", "how an image was made", cmd_history },
+	{ "diff", "IMAGE IMAGE", "what differs between two images", cmd_diff },
+	{ "tag", "IMAGE NAME", "give an image one more name", cmd_tag },
+	{ "rm", "IMAGE…", "remove names of images, and images with their last", cmd_rmi },
+	{ "prune", "[-a] [--dry-run]", "remove images without a tag (-a: all) that nothing uses", cmd_prune },
+	{ "import", "[--which NAME] LAYOUT|ARCHIVE|- [NAME]",
+	 "from an OCI layout, its archive, or docker save", cmd_import },
+	{ "export", "[--format oci|docker] [--directory] [-o FILE] IMAGE", "to an archive or a layout",
+	 cmd_export },
+	{ "pulls", "", "the pulls that run", cmd_image_pulls },
+	{ "explain", "IMAGE", "which registries and mirrors are asked, and what they say",
+	 cmd_image_explain },
+};
+
+static const struct command *find(const struct command *table, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (str_eq(table[i].name, name))
+			return &table[i];
+	return NULL;
+}
+
+static void print_commands(FILE *to, const struct command *table, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		fprintf(to, "  %-8s %-42s %s\n", table[i].name, table[i].arguments, table[i].what);
+}
+
+static bool asks_help(int argc, char **argv)
+{
+	return argc > 1 && (str_eq(argv[1], "--help") || str_eq(argv[1], "-h"));
+}
+
+static int cmd_image(struct client *c, int argc, char **argv, struct err *err)
+{
+	const struct command *cmd = argc > 1 ? find(image_commands, ARRAY_LEN(image_commands), argv[1]) :
+		NULL;
+
+	if (argc < 2)
+		return -EINVAL;
+	if (!cmd)
+		return err_set(err, ERR_INVALID, "image: unknown command \"%s\" (see caisson image --help)",
+			       argv[1]);
+	if (asks_help(argc - 1, argv + 1)) {
+		printf("Usage: caisson image %s %s\n\n%s\n", cmd->name, cmd->arguments, cmd->what);
+		return 0;
+	}
+	return cmd->run(c, argc - 1, argv + 1, err);
+}
+
 static void usage(FILE *to)
 {
 	fprintf(to, "Usage: caisson [--address SOCKET] COMMAND [ARG]…\n\nCommands:\n");
-	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		fprintf(to, "  %-8s %-34s %s\n", commands[i].name, commands[i].arguments, commands[i].what);
+	print_commands(to, commands, ARRAY_LEN(commands));
 	fprintf(to, "\nOptions:\n"
 		    "  -a, --address SOCKET   CRI socket (default: $CAISSON_ADDRESS, else %s)\n"
 		    "  -h, --help             this text, or that of a command\n"
@@ -87,17 +148,19 @@ int main(int argc, char **argv)
 		usage(stderr);
 		return 2;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		if (str_eq(argv[optind], commands[i].name))
-			cmd = &commands[i];
+	cmd = find(commands, ARRAY_LEN(commands), argv[optind]);
 	if (!cmd) {
 		fprintf(stderr, "caisson: unknown command \"%s\" (see caisson --help)\n", argv[optind]);
 		return 2;
 	}
 	argc -= optind;
 	argv += optind;
-	if (argc > 1 && (str_eq(argv[1], "--help") || str_eq(argv[1], "-h"))) {
+	if (asks_help(argc, argv)) {
 		printf("Usage: caisson %s %s\n\n%s\n", cmd->name, cmd->arguments, cmd->what);
+		if (cmd->run == cmd_image) {
+			printf("\nCommands:\n");
+			print_commands(stdout, image_commands, ARRAY_LEN(image_commands));
+		}
 		return 0;
 	}
 	signal(SIGPIPE, SIG_IGN);

@@ -43,7 +43,7 @@ static int explain(struct client *c, const char *name, struct err *err)
 }
 
 /* IMAGE STAGE LAYERS DONE TOTAL SINCE, a row for each pull that runs */
-static int pulls(struct client *c, struct err *err)
+int cmd_image_pulls(struct client *c, int argc, char **argv, struct err *err)
 {
 	CLEANUP(cli_table_done) struct cli_table t = CLI_TABLE("IMAGE", "STAGE", "LAYERS", "DONE", "TOTAL",
 							       "BEGUN");
@@ -51,9 +51,8 @@ static int pulls(struct client *c, struct err *err)
 	autopb Caisson__V1__PullsResponse *res = NULL;
 	CLEANUP(buf_done) struct buf out = BUF_INIT(1 << 20);
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
-	int r = client_call(c, "caisson.v1.Images/Pulls", &req.base, &caisson__v1__pulls_response__descriptor,
-			    &res,
-			    err);
+	int r = argc == 1 ? client_call(c, "caisson.v1.Images/Pulls", &req.base,
+					&caisson__v1__pulls_response__descriptor, &res, err) : -EINVAL;
 
 	if (r < 0)
 		return r;
@@ -71,11 +70,7 @@ static int pulls(struct client *c, struct err *err)
 	return print_out(&out);
 }
 
-int cmd_image(struct client *c, int argc, char **argv, struct err *err)
+int cmd_image_explain(struct client *c, int argc, char **argv, struct err *err)
 {
-	if (argc == 3 && str_eq(argv[1], "explain"))
-		return explain(c, argv[2], err);
-	if (argc == 2 && str_eq(argv[1], "pulls"))
-		return pulls(c, err);
-	return -EINVAL;
+	return argc == 2 ? explain(c, argv[1], err) : -EINVAL;
 }

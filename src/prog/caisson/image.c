@@ -1,0 +1,165 @@
+/* Commands about images that only caissond answers (caisson.v1.Images). */
+#include "prog/caisson/caisson.h"
+
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CALL(c, method, req, type, res, err) \
+	client_call(c, "caisson.v1.Images/" method, &(req).base, &caisson__v1__##type##__descriptor, res, err)
+
+int cmd_tag(struct client *c, int argc, char **argv, struct err *err)
+{
+	Caisson__V1__TagRequest req = CAISSON__V1__TAG_REQUEST__INIT;
+	autopb Caisson__V1__TagResponse *res = NULL;
+
+	if (argc != 3)
+		return -EINVAL;
+	req.image = argv[1];
+	req.name = argv[2];
+	return CALL(c, "Tag", req, tag_response, &res, err);
+}
+
+/* One after the other, as docker does it: what fails is told, the others go. */
+int cmd_rmi(struct client *c, int argc, char **argv, struct err *err)
+{
+	int first = 0;
+
+	if (argc < 2)
+		return -EINVAL;
+	for (int i = 1; i < argc; i++) {
+		Caisson__V1__UntagRequest req = CAISSON__V1__UNTAG_REQUEST__INIT;
+		autopb Caisson__V1__UntagResponse *res = NULL;
+		struct err own = ERR_INIT;
+		int r;
+
+		req.name = argv[i];
+		r = CALL(c, "Untag", req, untag_response, &res, &own);
+		if (r < 0) {
+			if (first < 0)
+				fprintf(stderr, "caisson: %s\n", own.text);
+			else
+				*err = own;
+			first = r;
+			continue;
+		}
+		for (size_t k = 0; k < res->n_untagged; k++)
+			printf("Untagged: %s\n", res->untagged[k]);
+		if (*res->removed)
+			printf("Deleted: %s\n", res->removed);
+	}
+	return first;
+}
+
+int cmd_prune(struct client *c, int argc, char **argv, struct err *err)
+{
+	static const struct option options[] = {
+		{ "all", no_argument, NULL, 'a' }, { "dry-run", no_argument, NULL, 'n' }, { 0 },
+	};
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	Caisson__V1__PruneRequest req = CAISSON__V1__PRUNE_REQUEST__INIT;
+	autopb Caisson__V1__PruneResponse *res = NULL;
+	int opt, r;
+
+	while ((opt = getopt_long(argc, argv, "an", options, NULL)) >= 0) {
+		if (opt != 'a' && opt != 'n')
+			return -EINVAL;
+		req.all |= opt == 'a';
+		req.dry_run |= opt == 'n';
+	}
+	if (optind != argc)
+		return -EINVAL;
+	r = CALL(c, "Prune", req, prune_response, &res, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < res->n_images; i++)
+		printf("%s: %s %s\n", req.dry_run ? "Would delete" : "Deleted", res->images[i]->id,
+		       res->images[i]->name);
+	printf("Space %s: %s\n", req.dry_run ? "to be given back" : "given back", cli_size(&a, res->bytes));
+	return 0;
+}
+
+/* The daemon writes; its directory is not ours. */
+static int absolute(const char *path, char out[PATH_MAX], struct err *err)
+{
+	char cwd[PATH_MAX];
+
+	if (str_eq(path, "-")) {
+		snprintf(out, PATH_MAX, "/proc/%d/fd/1", (int)getpid());
+		return 0;
+	}
+	if (path[0] == '/') {
+		snprintf(out, PATH_MAX, "%s", path);
+		return 0;
+	}
+	if (!getcwd(cwd, sizeof(cwd)))
+		return err_sys(err, errno, "current directory");
+	return snprintf(out, PATH_MAX, "%s/%s", cwd, path) >= PATH_MAX ? err_sys(err, ENAMETOOLONG, "%s",
+										 path) : 0;
+}
+
+int cmd_export(struct client *c, int argc, char **argv, struct err *err)
+{
+	static const struct option options[] = {
+		{ "format", required_argument, NULL, 'f' }, { "output", required_argument, NULL, 'o' },
+		{ "directory", no_argument, NULL, 'd' }, { 0 },
+	};
+	Caisson__V1__ExportRequest req = CAISSON__V1__EXPORT_REQUEST__INIT;
+	autopb Caisson__V1__ExportResponse *res = NULL;
+	const char *path = "-";
+	char real[PATH_MAX];
+	int opt, r;
+
+	req.format = (char *)"oci";
+	while ((opt = getopt_long(argc, argv, "o:", options, NULL)) >= 0)
+		switch (opt) {
+		case 'f': req.format = optarg; break;
+		case 'o': path = optarg; break;
+		case 'd': req.directory = true; break;
+		default: return -EINVAL;
+		}
+	if (argc - optind != 1)
+		return -EINVAL;
+	if (str_eq(path, "-") && (isatty(1) || req.directory))
+		return err_set(err, ERR_INVALID, "say where to: -o FILE, or a pipe");
+	r = absolute(path, real, err);
+	if (r < 0)
+		return r;
+	req.image = argv[optind];
+	req.path = real;
+	r = CALL(c, "Export", req, export_response, &res, err);
+	if (r < 0)
+		return r;
+	if (res->made_anew)
+		fprintf(stderr, "caisson: %llu layers were made anew from their trees, since their blobs are not kept "
+				"(images.keep_blobs): the exported image has the id %s\n",
+			(unsigned long long)res->made_anew, res->image_id);
+	if (!str_eq(path, "-"))
+		printf("%s\n", *res->digest ? res->digest : res->image_id);
+	return 0;
+}
+
+int cmd_diff(struct client *c, int argc, char **argv, struct err *err)
+{
+	CLEANUP(buf_done) struct buf out = BUF_INIT(256 << 20);
+	Caisson__V1__DiffRequest req = CAISSON__V1__DIFF_REQUEST__INIT;
+	autopb Caisson__V1__DiffResponse *res = NULL;
+	autofree char *id = NULL, *pod = NULL;
+	int r = 0;
+
+	if (argc == 2)
+		r = client_find_container(c, argv[1], &id, &pod, err);
+	else if (argc != 3)
+		return -EINVAL;
+	if (r < 0)
+		return r;
+	req.container = id ? id : (char *)"";
+	req.from = argc == 3 ? argv[1] : (char *)"";
+	req.image = argc == 3 ? argv[2] : (char *)"";
+	r = CALL(c, "Diff", req, diff_response, &res, err);
+	for (size_t i = 0; r == 0 && i < res->n_changes; i++)
+		buf_printf(&out, "%s %s\n", res->changes[i]->kind, res->changes[i]->path);
+	return r < 0 ? r : print_out(&out);
+}
