@@ -160,6 +160,7 @@ CRI_METHOD(tag);
 CRI_METHOD(untag);
 CRI_METHOD(prune);
 CRI_METHOD(export);
+CRI_METHOD(verify);
 CRI_METHOD(diff);
 
 CRI_METHOD(get_events);

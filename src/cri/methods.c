@@ -82,6 +82,8 @@ static const struct cri_method own_image_methods[] = {
 	  .fn = cri_prune, .changes = true },
 	{ .name = "Export", .request = &caisson__v1__export_request__descriptor, .mode = CRI_WORKER,
 	  .fn = cri_export },
+	{ .name = "Verify", .request = &caisson__v1__verify_request__descriptor, .mode = CRI_WORKER,
+	  .fn = cri_verify, .changes = true },
 	{ .name = "Diff", .request = &caisson__v1__diff_request__descriptor, .mode = CRI_WORKER,
 	  .fn = cri_diff },
 	{ .name = "Explain", .request = &caisson__v1__explain_request__descriptor, .mode = CRI_WORKER, .fn = cri_explain },

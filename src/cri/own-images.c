@@ -160,6 +160,54 @@ CRI_METHOD(export)
 	return 0;
 }
 
+enum { DAMAGE_MAX = 10000 };
+
+struct damages {
+	struct cri_call *c;
+	Caisson__V1__VerifyResponse *res;
+};
+
+static void add_damage(const char *image, const char *layer, const char *path, const char *what, void *user)
+{
+	struct damages *d = user;
+	Caisson__V1__Damage *m;
+
+	if (d->res->found++ >= DAMAGE_MAX)
+		return;
+	m = OWN_NEW(d->c, damage);
+	m->image = arena_strdup(&d->c->arena, image);
+	m->layer = arena_strdup(&d->c->arena, layer);
+	m->path = arena_strdup(&d->c->arena, path);
+	m->what = arena_strdup(&d->c->arena, what);
+	d->res->damage[d->res->n_damage++] = m;
+}
+
+/* Damage is the answer, also when it could not be repaired: then it says why. */
+CRI_METHOD(verify)
+{
+	const Caisson__V1__VerifyRequest *req = request;
+	Caisson__V1__VerifyResponse *res = OWN_NEW(c, verify_response);
+	const struct image_verify what = { .name = *req->image ? req->image : NULL, .repair = req->repair };
+	struct damages d = { c, res };
+	struct image_verified done;
+	int r;
+
+	cri_subject(c, "%s", *req->image ? req->image : "all images");
+	res->damage = arena_new(&c->arena, DAMAGE_MAX, sizeof(*res->damage));
+	r = image_verify(c->cri->settings.images, &what, add_damage, &d, &done, err);
+	malloc_trim(0);
+	if (r < 0 && !done.damaged)
+		return r;
+	if (r < 0)
+		res->failure = arena_strdup(&c->arena, err->text);
+	res->layers = done.layers;
+	res->damaged = done.damaged;
+	res->repaired = done.repaired;
+	err_clear(err);
+	cri_reply(c, res);
+	return 0;
+}
+
 struct changes {
 	struct cri_call *c;
 	Caisson__V1__Change **list;

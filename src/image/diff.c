@@ -2,10 +2,10 @@
 #include "image/diff.h"
 
 #include "image/table.h"
+#include "image/tree.h"
 #include "image/unpack-file.h"
 #include "mnt/mnt.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,35 +29,13 @@ static int tell(struct diff *d, char kind, const char *path)
 	return d->fn(kind, path, d->user);
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* What is gone meanwhile is no error; names sorted, NULL at the end. */
+/* What is gone meanwhile is no error: nothing is in it. */
 static char **names_of(int dirfd, struct arena *a)
 {
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	char **names = mem_new(1, sizeof(*names));
-	struct dirent *e;
-	size_t n = 0;
+	char **names;
+	size_t n;
 
-	if (!dir && fd >= 0)
-		close(fd);
-	while (dir && (e = readdir(dir))) {
-		if (str_eq(e->d_name, ".") || str_eq(e->d_name, ".."))
-			continue;
-		if ((n & (n + 1)) == 0)
-			names = mem_grow(names, 2 * n + 2, sizeof(*names));
-		names[n++] = arena_strdup(a, e->d_name);
-	}
-	names[n] = NULL;
-	if (dir)
-		closedir(dir);
-	if (n > 1)
-		qsort(names, n, sizeof(*names), by_name);
-	return names;
+	return tree_names(dirfd, a, &names, &n) < 0 ? mem_new(1, sizeof(*names)) : names;
 }
 
 static int open_dir(int dirfd, const char *name)

@@ -110,6 +110,16 @@ static int try_once(const struct fetch *f, struct fetched *l, bool fresh, struct
 	return again ? 1 : r;
 }
 
+int fetched_sum(struct fetched *l, struct err *err)
+{
+	autofd int dir = -EBADF, list = -EBADF;
+	int r = store_layer_open(l->table->store, l->layer.id, &dir, err);
+
+	if (r == 0)
+		r = store_layer_sums(l->table->store, l->layer.id, true, &list, err);
+	return r < 0 ? r : sums_write(dir, &l->unpacked.sums, list, err);
+}
+
 static int fetch_fresh(const struct fetch *f, struct fetched *l, struct err *err)
 {
 	int r = try_once(f, l, false, err);
@@ -134,6 +144,9 @@ static int fetch_fresh(const struct fetch *f, struct fetched *l, struct err *err
 	snprintf(l->layer.key, sizeof(l->layer.key), "%s",
 		 unpack_depends(&l->unpacked) ? f->chain_id : f->diff_id);
 	l->fresh = true;
+	/* one that depends on others is not finished yet: implied.c */
+	if (!unpack_depends(&l->unpacked) && (r = fetched_sum(l, err)) < 0)
+		return r;
 	atomic_fetch_add(&f->table->counters.layers_fetched, 1);
 	return 0;
 }

@@ -36,3 +36,5 @@ struct fetch {
 /* Blocks until the layer is there. The caller's reference ends with fetched_free. */
 int fetch_layer(const struct fetch *f, struct fetched **ret, struct err *err);
 void fetched_free(struct fetched *l);
+/* Writes down what its tree is, when it is finished. */
+int fetched_sum(struct fetched *l, struct err *err);

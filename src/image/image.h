@@ -255,6 +255,32 @@ void image_counters(struct image_table *t, struct image_counters *ret);
 int image_explain(struct image_table *t, const struct image_pull *p, struct registry_step **ret,
 		  size_t *ret_n, struct err *err);
 
+/* ---- verify ---- */
+
+struct image_verify {
+	const char *name;  /* as in image_get; NULL: all images */
+	bool repair;       /* fetch what is damaged again, from the registry that it came from */
+};
+
+/* layer: its digest, or that of a document; path within it, or ""; on the calling thread. */
+typedef void (*image_damage_fn)(const char *image, const char *layer, const char *path, const char *what,
+				void *user);
+
+struct image_verified {
+	size_t layers, damaged, repaired; /* documents count as layers */
+};
+
+/*
+ * Reads every file of every layer, and the documents, and compares them with what they were when
+ * they came. A layer that was unpacked by a version that wrote no checksums is told as one that
+ * cannot be checked. Repair fetches damaged layers and nothing else; containers that
+ * stand on a damaged one keep it until they go. An image that has no name in a registry cannot
+ * be repaired, only imported again. Blocks. 0 whatever was found; negative when it could not be
+ * looked at, or repair failed.
+ */
+int image_verify(struct image_table *t, const struct image_verify *what, image_damage_fn fn, void *user,
+		 struct image_verified *ret, struct err *err);
+
 /* ---- export ---- */
 
 enum image_export_format { IMAGE_EXPORT_OCI, IMAGE_EXPORT_DOCKER };

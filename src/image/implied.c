@@ -303,6 +303,8 @@ static int finish_layer(struct image_table *t, struct fetched *l, const int *fds
 		r = finish_implied(fds[n], fds, n, &l->unpacked, err);
 	l->layer.bytes = l->unpacked.bytes;
 	l->layer.inodes = l->unpacked.inodes;
+	if (r == 0)
+		r = fetched_sum(l, err);
 	return r < 0 ? err_wrap(err, r, "layer %s", l->layer.digest) : 0;
 }
 

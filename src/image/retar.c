@@ -2,10 +2,10 @@
 #include "image/retar.h"
 
 #include "image/tar-write.h"
+#include "image/tree.h"
 #include "image/unpack-file.h"
 #include "sys/sys.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/xattr.h>
@@ -169,47 +169,12 @@ static int put_one(struct retar *t, const char *path, int fd, const struct stat 
 	return r < 0 ? failed(t, path, r) : 0;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int read_names(int fd, struct arena *a, char ***ret, size_t *ret_n)
-{
-	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-	autofree char **names = NULL;
-	struct dirent *e;
-	size_t n = 0;
-
-	if (!dir) {
-		int r = -errno;
-
-		if (copy >= 0)
-			close(copy);
-		return r;
-	}
-	while ((e = readdir(dir))) {
-		if (str_eq(e->d_name, ".") || str_eq(e->d_name, ".."))
-			continue;
-		if ((n & (n - 1)) == 0)
-			names = mem_grow(names, n ? 2 * n : 1, sizeof(*names));
-		names[n++] = arena_strdup(a, e->d_name);
-	}
-	closedir(dir);
-	if (n)
-		qsort(names, n, sizeof(*names), by_name);
-	*ret = take_ptr(&names);
-	*ret_n = n;
-	return 0;
-}
-
 static int put_dir(struct retar *t, int fd, const char *path, int depth)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	autofree char **names = NULL;
 	size_t n = 0;
-	int r = read_names(fd, &a, &names, &n);
+	int r = tree_names(fd, &a, &names, &n);
 
 	if (r < 0)
 		return failed(t, path, r);

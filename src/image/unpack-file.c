@@ -37,6 +37,7 @@ int unpack_clear_place(struct unpack *u, const char *name, bool *ret_shadow)
 	*ret_shadow = false;
 	if (fstatat(u->parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : unpack_failed(u, errno, "stat");
+	u->result->sums.unsure = true;
 	*ret_shadow = !S_ISDIR(st.st_mode);
 	if (!S_ISDIR(st.st_mode))
 		return unlinkat(u->parent_fd, name, 0) < 0 ? unpack_failed(u, errno,
@@ -162,9 +163,10 @@ int unpack_set_opaque(struct unpack *u, int dirfd, const char *name)
 
 /* ---- kinds ---- */
 
-static int write_data(struct unpack *u, struct archive_entry *e, int fd)
+static int write_data(struct unpack *u, struct archive_entry *e, int fd, uint64_t *ret_sum)
 {
 	int64_t size = archive_entry_size(e), end = 0;
+	uint64_t sum = 0;
 	const void *data;
 	int64_t at;
 	size_t len;
@@ -176,6 +178,7 @@ static int write_data(struct unpack *u, struct archive_entry *e, int fd)
 			       u->limits.layer_bytes);
 	u->logical += (uint64_t)size;
 	while ((code = archive_read_data_block(u->archive, &data, &len, &at)) == ARCHIVE_OK) {
+		sum = sums_add(sums_add_zeros(sum, at > end ? (uint64_t)(at - end) : 0), data, len);
 		while (len) {
 			ssize_t n = pwrite(fd, data, len, at);
 
@@ -203,6 +206,7 @@ static int write_data(struct unpack *u, struct archive_entry *e, int fd)
 	}
 	if (end < size && ftruncate(fd, size) < 0)
 		return unpack_failed(u, errno, "set its size");
+	*ret_sum = sums_add_zeros(sum, end < size ? (uint64_t)(size - end) : 0);
 	return 0;
 }
 
@@ -210,6 +214,7 @@ int unpack_regular(struct unpack *u, struct archive_entry *e, const char *name)
 {
 	const int flags = O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
 	autofd int fd = openat(u->parent_fd, name, flags, 0600);
+	uint64_t sum = 0;
 	struct stat st;
 	bool shadow;
 	int r;
@@ -222,13 +227,14 @@ int unpack_regular(struct unpack *u, struct archive_entry *e, const char *name)
 	}
 	if (fd < 0)
 		return unpack_failed(u, errno, "create");
-	if ((r = check_owner(u, e)) < 0 || (r = write_data(u, e, fd)) < 0 ||
+	if ((r = check_owner(u, e)) < 0 || (r = write_data(u, e, fd, &sum)) < 0 ||
 	    (r = set_metadata(u, e, fd, owner_differs(u, e), true)) < 0)
 		return r;
 	if (fstat(fd, &st) < 0)
 		return unpack_failed(u, errno, "stat");
 	u->result->inodes++;
 	u->result->bytes += (uint64_t)st.st_blocks * 512;
+	sums_know(&u->result->sums, st.st_ino, sum);
 	return 0;
 }
 

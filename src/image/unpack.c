@@ -28,6 +28,7 @@ void unpack_result_done(struct unpack_result *r)
 {
 	free(r->implied);
 	free(r->links);
+	free(r->sums.files);
 	arena_done(&r->arena);
 	*r = (struct unpack_result)UNPACK_RESULT_INIT;
 }

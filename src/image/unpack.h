@@ -33,6 +33,7 @@
 
 #include "image/image.h"
 #include "image/source.h"
+#include "image/sums.h"
 
 /* A hard link to a file of a layer below. */
 struct unpack_link {
@@ -48,10 +49,11 @@ struct unpack_result {
 	size_t n_implied;
 	struct unpack_link *links;
 	size_t n_links;
-	struct arena arena;     /* holds them */
+	struct sums_known sums; /* of what was written */
+	struct arena arena;     /* holds the paths */
 };
 
-#define UNPACK_RESULT_INIT { 0, 0, false, NULL, 0, NULL, 0, ARENA_INIT }
+#define UNPACK_RESULT_INIT { .arena = ARENA_INIT }
 
 /* The tree is only itself over the layers that it was unpacked for. */
 static inline bool unpack_depends(const struct unpack_result *r)

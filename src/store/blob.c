@@ -70,6 +70,18 @@ int store_blob_open(struct store *s, const char *digest, int *ret_fd, struct err
 	return 0;
 }
 
+int store_blob_remove(struct store *s, const char *digest, struct err *err)
+{
+	int r = check(digest, err);
+
+	if (r < 0)
+		return r;
+	WITH_LOCK(s);
+	if (unlinkat(s->blobs_fd, blob_name(digest), 0) < 0 && errno != ENOENT)
+		return err_sys(err, errno, "remove blob %s", digest);
+	return 0;
+}
+
 int store_blob_stage(struct store *s, int *ret_fd, struct err *err)
 {
 	int fd = openat(s->blobs_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);

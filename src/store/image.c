@@ -54,6 +54,30 @@ static int publish_blob(struct store *s, const char *image, const char *digest, 
 		      digest);
 }
 
+/* Layers that were found damaged make room for what was fetched in their place, wherever they are. */
+static int replace_condemned(struct store *s, const struct store_image *image, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < image->n_layers; i++) {
+		sqlite3_stmt *stmt;
+		int64_t old, id;
+
+		r = db_get(s, err, &stmt,
+			   "SELECT layer FROM image_layer JOIN layer ON layer.id = layer"
+			   " WHERE image = ? AND position = ? AND key = 'damaged-' || layer", "si", image->id,
+			   (int64_t)i);
+		if (r <= 0)
+			continue;
+		old = sqlite3_column_int64(stmt, 0);
+		db_reset(stmt);
+		r = publish_layer(s, &image->layers[i], &id, err);
+		if (r == 0)
+			r = db_run(s, err, "UPDATE image_layer SET layer = ? WHERE layer = ?", "ii", id, old);
+	}
+	return r < 0 ? r : 0;
+}
+
 static int publish_rows(struct store *s, const struct store_image *image, const char *const *refs,
 			size_t n_refs, struct err *err)
 {
@@ -71,6 +95,8 @@ static int publish_rows(struct store *s, const struct store_image *image, const 
 			if (r < 0)
 				return r;
 		}
+	else if (r > 0)
+		r = replace_condemned(s, image, err);
 	if (r < 0)
 		return r;
 	r = db_run(s, err,

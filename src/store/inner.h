@@ -17,7 +17,7 @@ enum { STATEMENTS_MAX = 64 };
 struct store {
 	char *root;
 	struct store_options options;
-	int root_fd, lock_fd, layers_fd, blobs_fd, snapshots_fd, trash_fd;
+	int root_fd, lock_fd, layers_fd, blobs_fd, snapshots_fd, sums_fd, trash_fd;
 	pthread_mutex_t mutex;
 	sqlite3 *db;
 	struct {
@@ -95,6 +95,8 @@ int garbage_discard(struct store *s, const struct garbage *g, struct err *err);
 /* trash.c: moves dirfd/name away for later deletion; a missing one is fine. Any time. */
 int trash_put(struct store *s, int dirfd, const char *name);
 int trash_put_locked(struct store *s, int dirfd, const char *name); /* under the lock */
+/* A layer with its checksums. Any time, not under the lock. */
+int trash_layer(struct store *s, int64_t id);
 void trash_start(struct store *s);
 void trash_stop(struct store *s);
 

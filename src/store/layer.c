@@ -94,7 +94,6 @@ void store_lease_free(struct store_lease *l)
 {
 	CLEANUP(garbage_done) struct garbage staged = GARBAGE_INIT, unnamed = GARBAGE_INIT;
 	struct store *s;
-	char name[LAYER_NAME_MAX];
 	int r;
 
 	if (!l)
@@ -112,7 +111,7 @@ void store_lease_free(struct store_lease *l)
 		}
 	}
 	for (size_t i = 0; i < staged.n_layers; i++)
-		trash_put(s, s->layers_fd, layer_name(staged.layers[i], name));
+		trash_layer(s, staged.layers[i]);
 	if (r == 0)
 		garbage_discard(s, &unnamed, NULL);
 	free(l->layers);
@@ -219,6 +218,24 @@ int store_layer_open(struct store *s, int64_t id, int *ret_dirfd, struct err *er
 	return *ret_dirfd < 0 ? err_sys(err, errno, "open %s/layers/%s", s->root, name) : 0;
 }
 
+int store_layer_sums(struct store *s, int64_t id, bool make, int *ret_fd, struct err *err)
+{
+	const int flags = make ? O_WRONLY | O_CREAT | O_TRUNC : O_RDONLY;
+	char name[LAYER_NAME_MAX];
+
+	*ret_fd = openat(s->sums_fd, layer_name(id, name), flags | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return *ret_fd < 0 ? err_sys(err, errno, "open %s/sums/%s", s->root, name) : 0;
+}
+
+int store_layer_condemn(struct store *s, int64_t id, struct err *err)
+{
+	char name[LAYER_NAME_MAX];
+
+	WITH_LOCK(s);
+	return db_run(s, err, "UPDATE layer SET key = 'damaged-' || ? WHERE id = ?", "si",
+		      layer_name(id, name), id);
+}
+
 /* ---- garbage ---- */
 
 void garbage_done(struct garbage *g)
@@ -275,9 +292,9 @@ int garbage_discard(struct store *s, const struct garbage *g, struct err *err)
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < g->n_layers; i++) {
-		r = trash_put(s, s->layers_fd, layer_name(g->layers[i], name));
+		r = trash_layer(s, g->layers[i]);
 		if (r < 0)
-			return err_sys(err, r, "remove layer %s", name);
+			return err_sys(err, r, "remove layer %s", layer_name(g->layers[i], name));
 	}
 	for (size_t i = 0; i < g->n_blobs; i++) {
 		sqlite3_stmt *stmt;

@@ -44,7 +44,7 @@ static int lock_root(struct store *s, struct err *err)
 static int set_aside(struct store *s, const char *why, struct buf *note, struct err *err)
 {
 	static const char *const names[] = { "meta.db", "meta.db-wal", "meta.db-shm", "layers", "snapshots",
-					     "blobs" };
+					     "blobs", "sums" };
 	char away[64];
 	autofd int dir = -EBADF;
 
@@ -167,6 +167,7 @@ static int open_all(struct store *s, struct buf *note, struct err *err)
 		return r;
 	if ((r = open_dir(s, "layers", &s->layers_fd, err)) < 0 ||
 	    (r = open_dir(s, "snapshots", &s->snapshots_fd, err)) < 0 ||
+	    (r = open_dir(s, "sums", &s->sums_fd, err)) < 0 ||
 	    (r = open_dir(s, "trash", &s->trash_fd, err)) < 0)
 		return r;
 	if (mkdirat(s->root_fd, "blobs", 0700) < 0 && errno != EEXIST)
@@ -184,6 +185,7 @@ static int open_all(struct store *s, struct buf *note, struct err *err)
 	db_reset(stmt);
 	/* the trash counter only has to differ from what is there: RENAME_NOREPLACE finds out */
 	if ((r = sweep(s, s->layers_fd, layer_named, err)) < 0 ||
+	    (r = sweep(s, s->sums_fd, layer_named, err)) < 0 ||
 	    (r = sweep(s, s->snapshots_fd, snapshot_named, err)) < 0 ||
 	    (r = sweep(s, s->blobs_fd, blob_named, err)) < 0)
 		return r;
@@ -204,7 +206,8 @@ int store_open(const char *root, const struct store_options *options, struct sto
 	s->root = mem_strdup(root);
 	if (options)
 		s->options = *options;
-	s->root_fd = s->lock_fd = s->layers_fd = s->blobs_fd = s->snapshots_fd = s->trash_fd = -EBADF;
+	s->root_fd = s->lock_fd = s->layers_fd = s->blobs_fd = s->snapshots_fd = s->sums_fd = s->trash_fd =
+		-EBADF;
 	pthread_mutex_init(&s->mutex, NULL);
 	pthread_cond_init(&s->trash_cond, NULL);
 	list_init(&s->leases);
@@ -228,6 +231,7 @@ void store_close(struct store *s)
 	db_close(s);
 	fd_drop(&s->trash_fd);
 	fd_drop(&s->snapshots_fd);
+	fd_drop(&s->sums_fd);
 	fd_drop(&s->blobs_fd);
 	fd_drop(&s->layers_fd);
 	fd_drop(&s->lock_fd);

@@ -5,6 +5,7 @@
  *	<root>/blobs/sha256/<hex>    manifests, indexes, configs (and layers with keep_blobs)
  *	<root>/layers/<n>            one unpacked layer, the tree itself; <n> a small number, so
  *	                             that the options of an overlay mount stay short
+ *	<root>/sums/<n>              checksums of layers/<n>
  *	<root>/snapshots/<id>/upper, work    the writable part of one container
  *	<root>/partial/<hex>         the beginning of a blob that a pull did not get to the end of
  *	<root>/trash/                what was removed and waits for its deletion
@@ -162,6 +163,12 @@ int store_layer_find(struct store_lease *l, const char *key, struct store_layer 
 int store_layer_stage(struct store_lease *l, int64_t *ret_id, int *ret_dirfd, struct err *err);
 /* The lease holds a layer that another lease staged or found (joined pulls). */
 void store_layer_hold(struct store_lease *l, int64_t id);
+/* What the image room knows of the tree, to check it by: sums/<n>, which goes with the layer.
+ * make: a new one, O_WRONLY; else O_RDONLY, NOT_FOUND when there is none. */
+int store_layer_sums(struct store *s, int64_t id, bool make, int *ret_fd, struct err *err);
+/* It is damaged: nobody finds it by its key any more, so the next pull of it unpacks it again
+ * and takes its place in all images. Snapshots go on with it. */
+int store_layer_condemn(struct store *s, int64_t id, struct err *err);
 /* The tree of a layer, published or staged: O_RDONLY | O_DIRECTORY. */
 int store_layer_open(struct store *s, int64_t id, int *ret_dirfd, struct err *err);
 
@@ -171,6 +178,8 @@ int store_blob_put(struct store_lease *l, const char *digest, const void *data, 
 int store_blob_get(struct store *s, const char *digest, struct buf *out, struct err *err);
 /* The same as a file, O_RDONLY. */
 int store_blob_open(struct store *s, const char *digest, int *ret_fd, struct err *err);
+/* A damaged one goes, so that it can be put again; its names stay. */
+int store_blob_remove(struct store *s, const char *digest, struct err *err);
 /* A blob written in pieces (keep_blobs): a file without a name; commit names it. */
 int store_blob_stage(struct store *s, int *ret_fd, struct err *err);
 int store_blob_commit(struct store_lease *l, const char *digest, int fd, struct err *err);
@@ -197,7 +206,7 @@ struct store_image {
 /*
  * One syncfs for all that was written, then one transaction: layers, image, relations, and
  * the names in refs bound to it (a name that was bound to another image moves). An image
- * that exists keeps its layers and gets the new blobs and doc. After 0 all of it is visible;
+ * that exists keeps its layers, but for those that were condemned, and gets the new blobs and doc. After 0 all of it is visible;
  * after an error or a crash nothing.
  */
 int store_image_publish(struct store_lease *l, const struct store_image *image, const char *const *refs,

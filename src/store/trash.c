@@ -110,3 +110,11 @@ int trash_put(struct store *s, int dirfd, const char *name)
 	WITH_LOCK(s);
 	return trash_put_locked(s, dirfd, name);
 }
+
+int trash_layer(struct store *s, int64_t id)
+{
+	char name[LAYER_NAME_MAX];
+
+	unlinkat(s->sums_fd, layer_name(id, name), 0);
+	return trash_put(s, s->layers_fd, name);
+}

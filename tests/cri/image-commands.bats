@@ -85,6 +85,22 @@ import_busybox() { # NAME
 	same "$(caisson images -q)" "$id" "what runs stays"
 }
 
+@test "verify and repair by the daemon" {
+	need_image busybox:1
+	ref=$(image busybox:1)
+	caisson pull "$ref" >/dev/null 2>&1
+	has "$(caisson image verify)" ", 0 damaged, 0 repaired"
+	file=$(ls -d "$ROOT"/layers/*/bin/busybox | head -1)
+	chmod 700 "$file"
+	run caisson image verify "$ref"
+	[ "$status" -eq 1 ]
+	has "$output" " /bin/busybox: mode"
+	has "$(caisson image verify --repair "$ref")" ", 1 damaged, 1 repaired"
+	has "$(caisson image verify)" ", 0 damaged, 0 repaired"
+	run caisson image verify no.such/image
+	[ "$status" -eq 1 ]
+}
+
 @test "an image of 300 layers runs" {
 	"$TOP/tests/image/make-layers" "$IMAGES/layout" busybox 300 "$WORK/many"
 	caisson import "$WORK/many" x.test/many:1 >/dev/null

@@ -240,6 +240,22 @@ static int diff(char **args, struct err *err)
 			 image_diff_snapshot(table, args[0], print_change, NULL, err);
 }
 
+static void print_damage(const char *image, const char *layer, const char *path, const char *what, void *user)
+{
+	printf("%.19s %s: %s\n", layer, path, what);
+}
+
+/* verify REF|all [repair]: the damage, then layers, damaged, repaired */
+static int verify(char **args, struct err *err)
+{
+	struct image_verify what = { .name = str_eq(args[0], "all") ? NULL : args[0], .repair = args[1] != NULL };
+	struct image_verified v;
+	int r = image_verify(table, &what, print_damage, NULL, &v, err);
+
+	printf("%zu %zu %zu\n", v.layers, v.damaged, v.repaired);
+	return r;
+}
+
 /* collect HIGH LOW [untagged|dry]…: percents; 0 0 for all. Prints what went, then the bytes */
 static int collect(char **args, struct err *err)
 {
@@ -331,7 +347,7 @@ static const struct {
 	{ "tag", 2, tag },     { "usage", 0, usage },       { "pulls", 1, pulls },
 	      { "cancel", 2, cancel },
 	{ "churn", 1, churn }, { "explain", 1, explain }, { "collect", 2, collect },
-	{ "export", 3, export }, { "diff", 1, diff },
+	{ "verify", 1, verify }, { "export", 3, export }, { "diff", 1, diff },
 };
 
 static int64_t number(const char *name)

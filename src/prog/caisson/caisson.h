@@ -42,6 +42,7 @@ int cmd_tag(struct client *c, int argc, char **argv, struct err *err);
 int cmd_rmi(struct client *c, int argc, char **argv, struct err *err);
 int cmd_prune(struct client *c, int argc, char **argv, struct err *err);
 int cmd_export(struct client *c, int argc, char **argv, struct err *err);
+int cmd_verify(struct client *c, int argc, char **argv, struct err *err);
 int cmd_diff(struct client *c, int argc, char **argv, struct err *err);
 
 /* registry.c */

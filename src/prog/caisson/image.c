@@ -141,6 +141,49 @@ int cmd_export(struct client *c, int argc, char **argv, struct err *err)
 	return 0;
 }
 
+static int verify_one(struct client *c, const char *image, bool repair, bool *ret_bad, struct err *err)
+{
+	Caisson__V1__VerifyRequest req = CAISSON__V1__VERIFY_REQUEST__INIT;
+	autopb Caisson__V1__VerifyResponse *res = NULL;
+	int r;
+
+	req.image = (char *)image;
+	req.repair = repair;
+	r = CALL(c, "Verify", req, verify_response, &res, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < res->n_damage; i++) {
+		const Caisson__V1__Damage *d = res->damage[i];
+
+		printf("%s %s%s%s: %s\n", d->image, d->layer, *d->path ? " " : "", d->path, d->what);
+	}
+	if (res->found > res->n_damage)
+		printf("and %llu more\n", (unsigned long long)(res->found - res->n_damage));
+	printf("%llu layers and documents, %llu damaged, %llu repaired\n", (unsigned long long)res->layers,
+	       (unsigned long long)res->damaged, (unsigned long long)res->repaired);
+	*ret_bad = *ret_bad || res->damaged > res->repaired;
+	return *res->failure ? err_set(err, ERR_STATE, "%s", res->failure) : 0;
+}
+
+/* Exit status 1 when something is damaged, and stays so. */
+int cmd_verify(struct client *c, int argc, char **argv, struct err *err)
+{
+	static const struct option options[] = { { "repair", no_argument, NULL, 'r' }, { 0 } };
+	bool repair = false, bad = false;
+	int opt, r = 0;
+
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+		if (opt != 'r')
+			return -EINVAL;
+		repair = true;
+	}
+	if (optind == argc)
+		r = verify_one(c, "", repair, &bad, err);
+	for (int i = optind; r == 0 && i < argc; i++)
+		r = verify_one(c, argv[i], repair, &bad, err);
+	return r < 0 ? r : bad;
+}
+
 int cmd_diff(struct client *c, int argc, char **argv, struct err *err)
 {
 	CLEANUP(buf_done) struct buf out = BUF_INIT(256 << 20);

@@ -54,6 +54,8 @@ static const struct command image_commands[] = {
 	{ "export", "[--format oci|docker] [--directory] [-o FILE] IMAGE", "to an archive or a layout",
 	 cmd_export },
 	{ "pulls", "", "the pulls that run", cmd_image_pulls },
+	{ "verify", "[--repair] [IMAGE…]", "compare what is on disk with what came, mend what is damaged",
+	  cmd_verify },
 	{ "explain", "IMAGE", "which registries and mirrors are asked, and what they say",
 	 cmd_image_explain },
 };
