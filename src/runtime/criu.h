@@ -30,7 +30,7 @@ enum criu_option {
 	CRIU_EXTERNAL = 37, CRIU_EMPTY_NS = 38, CRIU_JOIN_NS = 39, CRIU_FREEZE_CGROUP = 44,
 	CRIU_TCP_SKIP_IN_FLIGHT = 46, CRIU_LAZY_PAGES = 48, CRIU_STATUS_FD = 49,
 	CRIU_ORPHAN_PTS_MASTER = 50, CRIU_CONFIG_FILE = 51, CRIU_LSM_PROFILE = 53,
-	CRIU_LSM_MOUNT_CONTEXT = 63,
+	CRIU_LSM_MOUNT_CONTEXT = 63, CRIU_MNTNS_COMPAT_MODE = 65,
 };
 
 /* A request's options as they are put together. An option that does not fit is remembered in

@@ -174,6 +174,7 @@ static int prepare(struct execution *e, struct err *err)
 	r = plan_process(e->what->process, &l, &e->arena, &e->process, err);
 	if (r < 0)
 		return r;
+	plan_groups(e->record.annotations, e->record.n_annotations, &e->process);
 	e->process.new_keyring = false; /* the container's session keyring is not ours to replace */
 	if (e->process.terminal && e->what->console_socket < 0 && e->what->terminal < 0)
 		return err_set(err, ERR_INVALID,

@@ -89,6 +89,13 @@ static int plan_env(const struct oci_process *o, struct arena *a, struct process
 	return 0;
 }
 
+void plan_groups(const struct json_kv *annotations, size_t n, struct process_plan *p)
+{
+	for (size_t i = 0; i < n; i++)
+		if (str_eq(annotations[i].key, "run.oci.keep_original_groups") && str_eq(annotations[i].value, "1"))
+			p->set_groups = false;
+}
+
 int plan_process(const struct oci_process *o, const struct oci_linux *l, struct arena *a,
 		 struct process_plan *p, struct err *err)
 {

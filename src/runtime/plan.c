@@ -277,7 +277,11 @@ static int check_document(const struct runtime_create *what, const struct oci_co
 	if (!str_skip_prefix(c->oci_version, "1."))
 		return err_set(err, ERR_UNSUPPORTED, "ociVersion: \"%s\" is not 1.x", c->oci_version);
 	for (size_t i = 0; i < c->n_annotations; i++)
-		if (!*c->annotations[i].key)
+		if (str_eq(c->annotations[i].key, "run.oci.handler") && *c->annotations[i].value)
+			return err_set(err, ERR_UNSUPPORTED,
+				       "annotations: run.oci.handler: \"%s\": programs are executed by the kernel only",
+				       c->annotations[i].value);
+		else if (!*c->annotations[i].key)
 			return err_set(err, ERR_INVALID, "annotations: a key must not be empty");
 	if (!c->linux_)
 		return err_set(err, ERR_INVALID, "linux: missing: this is a runtime for Linux");
@@ -302,6 +306,7 @@ static int make(const struct runtime_create *what, struct runtime_plan *plan, st
 		r = plan_process(c->process, c->linux_, plan->arena, &plan->process, err);
 	if (r < 0)
 		return r;
+	plan_groups(c->annotations, c->n_annotations, &plan->process);
 	plan->process.new_keyring = !what->no_new_keyring;
 	if (plan->process.terminal && what->console_socket < 0 && what->terminal < 0)
 		return err_set(err, ERR_INVALID,

@@ -109,6 +109,9 @@ void plan_done(struct runtime_plan *plan);
 /* By purpose, each in its own file. */
 int plan_process(const struct oci_process *p, const struct oci_linux *l, struct arena *a,
 		 struct process_plan *ret, struct err *err);
+/* crun's annotation run.oci.keep_original_groups, which podman sets for "keep-groups": the
+ * supplementary groups of the caller stay, which only works by not touching them. */
+void plan_groups(const struct json_kv *annotations, size_t n, struct process_plan *p);
 /* l: of it the personality and the memory policy; NULL: neither. */
 int plan_scheduling(const struct oci_process *o, const struct oci_linux *l, struct arena *a,
 		    struct process_plan *p, struct err *err);

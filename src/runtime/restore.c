@@ -43,9 +43,14 @@ static void restoration_done(struct restoration *r)
 
 static int make_scratch(struct restoration *x, int *ret_top, struct err *err)
 {
-	autofd int fs = -EBADF, top = -EBADF, at = -EBADF;
+	autofd int host = -EBADF, fs = -EBADF, top = -EBADF, at = -EBADF;
 	int r;
 
+	/* before anything is mounted: on most hosts "/" is shared, and it would show there */
+	host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	r = host < 0 ? -errno : sys_mount_setattr(host, AT_RECURSIVE, 0, 0, MS_SLAVE, -EBADF);
+	if (r < 0)
+		return err_sys(err, r, "make the mount namespace private");
 	at = open(x->scratch, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	r = at < 0 ? -errno : sys_fsopen("tmpfs", &fs);
 	if (r == 0)
@@ -259,6 +264,9 @@ static int describe(struct restoration *x, struct err *err)
 		return r;
 	criu_put_flag(&x->opts, CRIU_RST_SIBLING, true);
 	criu_put_flag(&x->opts, CRIU_NOTIFY_SCRIPTS, true);
+	/* mounts that are slaves of the same host's mount without one being below the other, as the
+	 * root and a volume are: only CRIU's older way of mounting makes them again */
+	criu_put_flag(&x->opts, CRIU_MNTNS_COMPAT_MODE, true);
 	criu_put_text(&x->opts, CRIU_LSM_PROFILE, what->lsm_profile);
 	criu_put_text(&x->opts, CRIU_LSM_MOUNT_CONTEXT, what->lsm_mount_context);
 	tell_cgroups(x);

@@ -69,6 +69,22 @@ went_on() {
 	rt delete c1
 }
 
+@test "the same where the host's mounts are shared, and nothing of it shows there" {
+	criu
+	mkdir "$T/vol" && echo outside >"$T/vol/f"
+	spec '.mounts+=[{destination:"/data",source:($t+"/vol"),type:"bind",options:["bind"]}]'
+	printf '#!/bin/sh\nexec unshare -m --propagation shared "%s" "$@"\n' "$RUNTIME" >"$T/shared"
+	printf '#!/bin/sh\ngrep -c " %s" "/proc/$PPID/mountinfo" >%s\nexec %s "$@"\n' "$ROOT" "$T/shows" "$CRIU" >"$T/criu"
+	chmod +x "$T/shared" "$T/criu"
+	RUNTIME=$T/shared
+	begin
+	ck c1
+	CRIU=$T/criu again
+	went_on
+	[ "$(rt exec c1 cat /data/f)" = outside ]
+	[ "$(cat "$T/shows")" = 0 ]
+}
+
 @test "a checkpoint can leave the container running, or take it while it is paused" {
 	criu
 	begin

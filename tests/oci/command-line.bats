@@ -144,3 +144,22 @@ teardown() { oci_teardown; }
 	run --separate-stderr rt exec --cgroup cpu:sub c1 true
 	[ "$status" -eq 255 ] && [[ "$stderr" == *"--cgroup"* ]]
 }
+
+@test "annotations that podman sets for crun: groups are kept; a handler that is none here is refused" {
+	only_ours "crun's annotations"
+	spec '.annotations={"run.oci.keep_original_groups":"1"} | .process.args=["sleep","100"]'
+	setpriv --groups 77,88 "$RUNTIME" --root "$ROOT" create -b "$B" --pid-file "$T/pid" c1 </dev/null >/dev/null 2>&1
+	rt start c1
+	grep -q "^Groups:.77 88 *$" "/proc/$(cat "$T/pid")/status"
+	[ "$(setpriv --groups 78 "$RUNTIME" --root "$ROOT" exec c1 id -G)" = "0 78" ]
+	rt delete -f c1
+	spec '.annotations={"run.oci.handler":"wasm"}'
+	run_c1
+	[ "$status" -eq 1 ] && [[ "$stderr" == *"run.oci.handler"*wasm* ]]
+}
+
+@test "--debug says what was asked for" {
+	only_ours "its own words"
+	"$RUNTIME" --root "$ROOT" --debug --log "$T/log" --log-format json list
+	jq -e '.level=="debug" and (.msg|test("list"))' "$T/log"
+}

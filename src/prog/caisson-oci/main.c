@@ -77,6 +77,14 @@ static int dispatch(struct global *g, const char *name, int argc, char **argv)
 		report_fatal(g, "", &err);
 		return 1;
 	}
+	if (g->debug) {
+		CLEANUP(buf_done) struct buf text = BUF_INIT(4096);
+
+		buf_printf(&text, "caisson-oci %s: %s", CAISSON_VERSION, name);
+		for (int i = 0; i < argc; i++)
+			buf_printf(&text, " %s", argv[i]);
+		report("debug", buf_text(&text));
+	}
 	r = c->run(g, argc, argv, &err);
 	if (r >= 0)
 		return r;
