@@ -301,6 +301,8 @@ static int restore(struct restoration *x, struct err *err)
 	if (c->plan.n_net_devices)
 		return err_set(err, ERR_UNSUPPORTED,
 			       "linux.netDevices: a network device is not restored: remove it from config.json");
+	/* CRIU's process is not cloned into it, so it moves itself there */
+	c->child.entry.enter_v2 = true;
 	r = mnt_plan_open(&c->plan.mnt, err);
 	if (r == 0)
 		r = creation_cgroup(c, err);
