@@ -99,11 +99,15 @@ int cgroup_meter_open(const struct cgroup_host *host, const char *path, struct c
 		return r;
 	m = mem_new(1, sizeof(*m));
 	m->path = mem_strdup(path);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		m->fds[i] = -EBADF;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		int h = hierarchy_of(host, &rows[i]);
 
-		m->fds[i] = h >= 0 && cg->dirs[h] >= 0 ? openat(cg->dirs[h], rows[i].file, O_RDONLY | O_CLOEXEC) : -EBADF;
-		if (m->fds[i] < 0 && h >= 0 && (errno == EMFILE || errno == ENFILE)) {
+		if (h < 0 || cg->dirs[h] < 0)
+			continue;
+		m->fds[i] = openat(cg->dirs[h], rows[i].file, O_RDONLY | O_CLOEXEC);
+		if (m->fds[i] < 0 && (errno == EMFILE || errno == ENFILE)) {
 			r = err_sys(err, errno, "cgroup %s: open %s", path, rows[i].file);
 			cgroup_meter_free(m);
 			return r;

@@ -2,7 +2,7 @@
  * PodSandboxConfig and ContainerConfig, field by field. What a row cannot say (deprecated
  * spellings, an absent message that means something, combinations that CRI forbids) is in
  * the read functions; whether the host can do what is asked is the pod room's business.
- * Windows' fields are not read. Invariant: texts are never NULL, except in resources.
+ * Windows' messages are refused. Invariant: texts are never NULL, except in resources.
  */
 #include "cri/configs.h"
 
@@ -91,8 +91,11 @@ static void write_namespaces(const void *own, struct arena *a, void *msg)
 		option->userns_options = wire_write(&user_ns, ns, a);
 }
 
+static const struct wire_also namespaces_also[] = { { "userns_options", &user_ns } };
+
 const struct wire_type cri_namespaces = WIRE_TYPE(namespace_option, struct pod_namespaces, namespaces_fields,
-						  .read = read_namespaces, .write = write_namespaces);
+						  WIRE_ALSO(namespaces_also), .read = read_namespaces,
+						  .write = write_namespaces);
 
 /* CRI's RuntimeDefault is 0, ours 1: 0 is "nothing said", which is an absent message */
 static const struct wire_field profile_fields[] = {
@@ -243,8 +246,14 @@ static int read_pod_security(const void *msg, const struct wire_path *path, stru
 	return check_ids(s, path, err);
 }
 
+static const struct wire_also pod_security_also[] = {
+	{ "supplemental_groups_policy", NULL }, { "seccomp", &profile }, { "apparmor", &profile },
+	{ "seccomp_profile_path", NULL },
+};
+
 static const struct wire_type pod_security =
 	WIRE_TYPE(linux_sandbox_security_context, struct pod_security, pod_security_fields,
+		  WIRE_ALSO(pod_security_also),
 		  .read = read_pod_security);
 
 static const struct wire_field pod_linux_fields[] = {
@@ -270,8 +279,11 @@ static const struct wire_field pod_config_fields[] = {
 static int read_pod_config(const void *msg, const struct wire_path *path, struct arena *a, void *own,
 			   struct err *err)
 {
+	const Runtime__V1__PodSandboxConfig *request = msg;
 	const struct pod_config *config = own;
 
+	if (request->windows)
+		return wire_wrong(path, "windows", err, "this is Linux");
 	if (!str_empty(config->log_directory) && config->log_directory[0] != '/')
 		return wire_wrong(path, "log_directory", err, "%s is no absolute path", config->log_directory);
 	if (strlen(config->hostname) > 64)
@@ -279,8 +291,11 @@ static int read_pod_config(const void *msg, const struct wire_path *path, struct
 	return 0;
 }
 
+static const struct wire_also pod_config_also[] = { { "windows", NULL } };
+
 const struct wire_type cri_pod_config =
-	WIRE_TYPE(pod_sandbox_config, struct pod_config, pod_config_fields, .read = read_pod_config);
+	WIRE_TYPE(pod_sandbox_config, struct pod_config, pod_config_fields, WIRE_ALSO(pod_config_also),
+		  .read = read_pod_config);
 
 /* ---- containers ---- */
 
@@ -403,8 +418,14 @@ static int read_security(const void *msg, const struct wire_path *path, struct a
 	return check_ids(s, path, err);
 }
 
+static const struct wire_also security_also[] = {
+	{ "supplemental_groups_policy", NULL }, { "seccomp", &profile }, { "apparmor", &profile },
+	{ "apparmor_profile", NULL }, { "seccomp_profile_path", NULL },
+};
+
 static const struct wire_type security =
-	WIRE_TYPE(linux_container_security_context, struct pod_security, security_fields, .read = read_security);
+	WIRE_TYPE(linux_container_security_context, struct pod_security, security_fields, WIRE_ALSO(security_also),
+		  .read = read_security);
 
 static const struct wire_field container_linux_fields[] = {
 	WIRE_OF(MSG, LinuxContainerConfig, resources, struct pod_container_config, resources, 0, &cri_resources),
@@ -445,21 +466,39 @@ static const struct wire_field container_config_fields[] = {
 	WIRE_FLAT(ContainerConfig, linux, 0, &container_linux),
 };
 
+static const struct wire_field cdi_device_fields[] = {
+	WIRE(STR, CDIDevice, name, struct pod_env, key, WIRE_REQUIRED),
+};
+static const struct wire_type cdi_device = WIRE_TYPE(cdidevice, struct pod_env, cdi_device_fields);
+
 static int read_container_config(const void *msg, const struct wire_path *path, struct arena *a, void *own,
 				 struct err *err)
 {
 	const Runtime__V1__ContainerConfig *config = msg;
 	struct pod_container_config *c = own;
 
+	if (config->windows)
+		return wire_wrong(path, "windows", err, "this is Linux");
 	c->stop_signal = cri_signal_number(config->stop_signal);
 	if (c->stop_signal < 0)
 		return wire_wrong(path, "stop_signal", err, "%d is no Signal", config->stop_signal);
 	c->cdi_devices = arena_new(a, config->n_cdi_devices + 1, sizeof(char *));
 	c->n_cdi_devices = config->n_cdi_devices;
-	for (size_t i = 0; i < config->n_cdi_devices; i++)
-		c->cdi_devices[i] = config->cdi_devices[i]->name;
+	for (size_t i = 0; i < config->n_cdi_devices; i++) {
+		struct wire_path here = { path, "CDI_devices" };
+		struct pod_env device = { 0 };
+
+		if (wire_read(&cdi_device, config->cdi_devices[i], &here, a, &device, err) < 0)
+			return -EINVAL;
+		c->cdi_devices[i] = device.key;
+	}
 	return 0;
 }
 
-const struct wire_type cri_container_config = WIRE_TYPE(container_config, struct pod_container_config,
-							container_config_fields, .read = read_container_config);
+static const struct wire_also container_config_also[] = {
+	{ "windows", NULL }, { "CDI_devices", &cdi_device }, { "stop_signal", NULL },
+};
+
+const struct wire_type cri_container_config =
+	WIRE_TYPE(container_config, struct pod_container_config, container_config_fields,
+		  WIRE_ALSO(container_config_also), .read = read_container_config);

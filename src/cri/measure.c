@@ -39,7 +39,8 @@ static int64_t unified_number(const struct pod_resources *r, const char *file)
 	uint64_t v;
 
 	for (size_t i = 0; i < r->n_unified; i++)
-		if (str_eq(r->unified[i].key, file) && str_to_u64(r->unified[i].value, 10, &v) == 0 && v <= INT64_MAX)
+		if (str_eq(r->unified[i].key, file) && str_to_u64(r->unified[i].value, 10, &v) == 0 &&
+		    v <= INT64_MAX)
 			return (int64_t)v;
 	return 0;
 }
@@ -51,7 +52,8 @@ static void view_container(const struct pod_container *c, struct arena *a, struc
 	*ret = (struct metric_view){
 		.id = arena_strdup(a, c->id), .cgroup_path = arena_strdup(a, c->cgroup_path),
 		.container = arena_strdup(a, c->config->name),
-		.image = arena_strdup(a, !str_empty(c->config->user_image) ? c->config->user_image : c->config->image),
+		.image = arena_strdup(a, !str_empty(c->config->user_image) ? c->config->user_image :
+									     c->config->image),
 		.ns = arena_strdup(a, c->pod->config->ns), .pod = arena_strdup(a, c->pod->config->name),
 		.pid = c->pid, .pid_ticks = c->pid_ticks, .started_at = c->started_at, .cpu_shares = r->cpu_shares,
 		.cpu_quota = r->cpu_quota, .cpu_period = r->cpu_period,

@@ -203,7 +203,8 @@ static void take_started(struct metric_scene *s, const struct cri_metric *m)
 static void take_network(struct metric_scene *s, const struct cri_metric *m, size_t offset)
 {
 	for (size_t i = 0; i < s->n_interfaces; i++)
-		put_with(s, m, s->interfaces[i].name, *(const uint64_t *)((const char *)&s->interfaces[i] + offset));
+		put_with(s, m, s->interfaces[i].name,
+			 *(const uint64_t *)((const char *)&s->interfaces[i] + offset));
 }
 
 #define NETWORK(member) \
@@ -241,7 +242,8 @@ const struct cri_metric cri_metrics[] = {
 	{ SECONDS("container_cpu_system_seconds_total", "CPU time used in the kernel."),
 	  BOTH(CPU), STAT(cpu_system_nsec) },
 	{ SECONDS("container_cpu_usage_seconds_total", "CPU time used."), BOTH(CPU), STAT(cpu_usage_nsec) },
-	{ SECONDS("container_cpu_user_seconds_total", "CPU time used by programs."), BOTH(CPU), STAT(cpu_user_nsec) },
+	{ SECONDS("container_cpu_user_seconds_total", "CPU time used by programs."),
+	  BOTH(CPU), STAT(cpu_user_nsec) },
 	{ GAUGE("container_file_descriptors", "Open file descriptors."), .take = take_descriptors },
 	{ GAUGE("container_fs_inodes_free", "Inodes free on the file system of the writable layer."),
 	  .take = take_fs_inodes_free, .own = { "device" } },
@@ -270,9 +272,12 @@ const struct cri_metric cri_metrics[] = {
 	  BOTH(MEMORY), STAT(memory_failures) },
 	{ COUNTER("container_memory_failures_total", "Page faults by kind."),
 	  BOTH(MEMORY), .take = take_failures, .own = { "failure_type", "scope" } },
-	{ GAUGE("container_memory_kernel_usage", "Memory of the kernel's own."), BOTH(MEMORY), STAT(memory_kernel) },
-	{ GAUGE("container_memory_mapped_file", "Memory of mapped files."), BOTH(MEMORY), STAT(memory_mapped_file) },
-	{ GAUGE("container_memory_max_usage_bytes", "Most memory ever in use."), BOTH(MEMORY), STAT(memory_peak) },
+	{ GAUGE("container_memory_kernel_usage", "Memory of the kernel's own."),
+	  BOTH(MEMORY), STAT(memory_kernel) },
+	{ GAUGE("container_memory_mapped_file", "Memory of mapped files."),
+	  BOTH(MEMORY), STAT(memory_mapped_file) },
+	{ GAUGE("container_memory_max_usage_bytes", "Most memory ever in use."),
+	  BOTH(MEMORY), STAT(memory_peak) },
 	{ GAUGE("container_memory_rss", "Anonymous memory."), BOTH(MEMORY), STAT(memory_rss) },
 	{ GAUGE("container_memory_swap", "Memory that was swapped out."), BOTH(MEMORY), STAT(swap_usage) },
 	{ GAUGE("container_memory_usage_bytes", "Memory in use, page cache included."),
@@ -295,7 +300,8 @@ const struct cri_metric cri_metrics[] = {
 	  .pod = true, .take = take_tx_dropped, .own = { "interface" } },
 	{ COUNTER("container_network_transmit_packets_total", "Packets sent."), .pod = true,
 	  .take = take_tx_packets, .own = { "interface" } },
-	{ COUNTER("container_oom_events_total", "Processes that the OOM killer ended."), BOTH(MEMORY), STAT(oom_kills) },
+	{ COUNTER("container_oom_events_total", "Processes that the OOM killer ended."),
+	  BOTH(MEMORY), STAT(oom_kills) },
 	{ USECONDS("container_pressure_cpu_stalled_seconds_total", "Time all tasks were without CPU."),
 	  BOTH(PSI), STAT(psi_cpu.full_total_usec) },
 	{ USECONDS("container_pressure_cpu_waiting_seconds_total", "Time some task waited for CPU."),
@@ -365,9 +371,10 @@ size_t cri_metric_interfaces(const char *text, struct metric_interface *out, siz
 		struct metric_interface *i = &out[n];
 
 		*i = (struct metric_interface){ 0 };
-		if (sscanf(line, " %15[^: \n]: %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %*u %*u %*u %*u %" SCNu64
-			   " %" SCNu64 " %" SCNu64 " %" SCNu64, i->name, &i->rx_bytes, &i->rx_packets, &i->rx_errors,
-			   &i->rx_dropped, &i->tx_bytes, &i->tx_packets, &i->tx_errors, &i->tx_dropped) == 9 &&
+		if (sscanf(line, " %15[^: \n]: %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+			   " %*u %*u %*u %*u %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, i->name, &i->rx_bytes,
+			   &i->rx_packets, &i->rx_errors, &i->rx_dropped, &i->tx_bytes, &i->tx_packets,
+			   &i->tx_errors, &i->tx_dropped) == 9 &&
 		    !str_eq(i->name, "lo"))
 			n++;
 	}

@@ -203,7 +203,8 @@ static void on_accept(uint32_t events, void *user)
 	if (++server->n_scrapes == SCRAPES_MAX)
 		event_fd_set(server->src, 0);
 	if (event_fd_new(server->cri->settings.loop, fd, EPOLLIN, on_ready, s, &s->src) < 0 ||
-	    event_timer_new(server->cri->settings.loop, time_now_mono() + SCRAPE_TIME, on_timeout, s, &s->timer) < 0)
+	    event_timer_new(server->cri->settings.loop, time_now_mono() + SCRAPE_TIME, on_timeout, s,
+			    &s->timer) < 0)
 		scrape_free(s);
 }
 
@@ -231,8 +232,8 @@ static int listen_at(const char *address, uint16_t port, int *ret_fd, uint16_t *
 		return err_set(err, ERR_INVALID, "metrics.address %s: not a loopback address", address);
 	}
 	fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 || bind(fd, &a.any, len) < 0 ||
-	    listen(fd, 64) < 0 || getsockname(fd, &a.any, &len) < 0)
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+	    bind(fd, &a.any, len) < 0 || listen(fd, 64) < 0 || getsockname(fd, &a.any, &len) < 0)
 		return err_sys(err, errno, "metrics on %s port %u", address, port);
 	if (ret_port)
 		*ret_port = ntohs(a.any.sa_family == AF_INET ? a.in.sin_port : a.in6.sin6_port);

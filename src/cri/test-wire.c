@@ -64,16 +64,16 @@ static void every_row_agrees_with_the_schema(void **state)
 
 static void every_field_is_read_or_known_to_be_left_out(void **state)
 {
-	/* read by the types' own functions, or Windows' */
-	static const char *const others[] = { "windows", "CDI_devices", "stop_signal" };
 	static const struct wire_type *const types[] = { &cri_pod_config, &cri_container_config, &cri_resources,
 							 &cri_mount };
 
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
 		for (unsigned j = 0; j < types[i]->descriptor->n_fields; j++) {
 			const ProtobufCFieldDescriptor *d = &types[i]->descriptor->fields[j];
-			bool found = str_in(d->name, others, ARRAY_LEN(others));
+			bool found = false;
 
+			for (size_t k = 0; k < types[i]->n_also && !found; k++)
+				found = str_eq(types[i]->also[k].field, d->name);
 			for (size_t k = 0; k < types[i]->n_fields && !found; k++)
 				found = types[i]->fields[k].wire == d->offset;
 			if (!found)

@@ -59,11 +59,19 @@ struct wire_path {
 	const char *name;
 };
 
+/* A field that the type's own read function takes. */
+struct wire_also {
+	const char *field;
+	const struct wire_type *type; /* of the message; NULL for anything else */
+};
+
 struct wire_type {
 	const ProtobufCMessageDescriptor *descriptor;
 	size_t size; /* of the struct */
 	const struct wire_field *fields;
 	size_t n_fields;
+	const struct wire_also *also;
+	size_t n_also;
 	/* What a table cannot say; after the rows. NULL for nothing. */
 	int (*read)(const void *msg, const struct wire_path *path, struct arena *a, void *own, struct err *err);
 	void (*write)(const void *own, struct arena *a, void *msg);
@@ -87,6 +95,8 @@ struct wire_type {
 #define WIRE_TYPE(descriptor_, struct_, fields_, ...)                                   \
 	{ .descriptor = &runtime__v1__##descriptor_##__descriptor, .size = sizeof(struct_), \
 	  .fields = (fields_), .n_fields = ARRAY_LEN(fields_), ##__VA_ARGS__ }
+
+#define WIRE_ALSO(list_) .also = (list_), .n_also = ARRAY_LEN(list_)
 
 /* own: type->size bytes, zeroed. path may be NULL: the message itself. */
 int wire_read(const struct wire_type *type, const void *msg, const struct wire_path *path, struct arena *a,

@@ -243,7 +243,10 @@ int pod_spec_build(const struct pod_spec *in, struct arena *a, struct oci_config
 		r = pod_seccomp(s, in->seccomp_root, caps, a, &l->seccomp, err);
 	if (r < 0)
 		return r;
-	if (!s->privileged) {
+	/* no lists at all: the usual ones, but for a pod with users of its own, where it is how the
+	 * kubelet says procMount Unmasked */
+	if (!s->privileged && (s->n_masked_paths || s->n_readonly_paths ||
+			       !pod_userns_wanted(&in->pod->security.namespaces))) {
 		put_paths(s->masked_paths, s->n_masked_paths, default_masked, ARRAY_LEN(default_masked), a,
 			  &l->masked_paths, &l->n_masked_paths);
 		put_paths(s->readonly_paths, s->n_readonly_paths, default_readonly,

@@ -150,6 +150,7 @@ C(vol_image) { s->config.mounts = image_mount; s->config.n_mounts = 1;
 	       s->spec.volumes = image_volume; s->spec.n_volumes = 1; }
 C(userns) { struct pod_namespaces *ns = &s->pod.security.namespaces;
 	    ns->uids = ns->gids = range; ns->n_uids = ns->n_gids = 1; ns->user = POD_NS_POD; }
+C(userns_masks) { userns(s); s->config.security.masked_paths = masks; s->config.security.n_masked_paths = 1; }
 C(userns_image) { userns(s); vol_image(s); }
 C(userns_node_net) { userns(s); node_net(s); }
 C(limits) { s->config.resources = (struct pod_resources){ .cpu_shares = 512, .cpu_quota = 50000,
@@ -235,6 +236,8 @@ static const struct row {
 	  "\"lowerdir+=/l/2\",\"lowerdir+=/l/1\",\"X-mount.subdir=etc\"", "\"ro\"" }, { "uidMappings" } },
 	{ "the pod's user namespace", userns, { "{\"type\":\"user\",\"path\":\"/proc/77/ns/user\"}",
 	  "\"uidMappings\":[{\"containerID\":0,\"hostID\":70000,\"size\":65536}]", "\"type\":\"sysfs\"" } },
+	{ "no masks in it unless they are asked for", userns, { "\"linux\"" }, { "maskedPaths", "readonlyPaths" } },
+	{ "masks that are asked for", userns_masks, { "\"maskedPaths\":[\"/bin/ls\"]" } },
 	{ "an image volume in it", userns_image, { "\"nosuid\",\"nodev\"],\"uidMappings\":[{" } },
 	{ "it cannot mount the host network's sysfs", userns_node_net, { "\"type\":\"bind\",\"source\":\"/sys\"" },
 	  { "\"type\":\"sysfs\"" } },
