@@ -1,28 +1,9 @@
 # Under the real engines: containerd's own shim and podman, with our binary in runc's place.
 load lib
+load ../lib/containerd
 
-setup_file() {
-	[ "$(id -u)" = 0 ] && command -v containerd >/dev/null || return 0
-	local d=$BATS_FILE_TMPDIR
-	cat >"$d/config.toml" <<-X
-		version = 2
-		root = "$d/root"
-		state = "$d/state"
-		oom_score = 0
-		disabled_plugins = ["io.containerd.grpc.v1.cri"]
-		[grpc]
-		  address = "$d/c.sock"
-	X
-	containerd -c "$d/config.toml" >"$d/log" 2>&1 3>&- &
-	echo $! >"$d/pid"
-	for _ in $(seq 200); do ctr -a "$d/c.sock" version >/dev/null 2>&1 && return 0; sleep 0.1; done
-	return 1
-}
-
-teardown_file() {
-	[ -e "$BATS_FILE_TMPDIR/pid" ] && kill "$(cat "$BATS_FILE_TMPDIR/pid")"
-	return 0
-}
+setup_file() { containerd_start; }
+teardown_file() { containerd_stop; }
 
 setup() {
 	oci_setup
@@ -30,21 +11,12 @@ setup() {
 }
 
 teardown() {
-	local c
-	if [ -S "$BATS_FILE_TMPDIR/c.sock" ]; then
-		for c in $(ct container ls -q); do
-			ct task kill -s KILL "$c" >/dev/null 2>&1 || true
-			eventually task_gone "$c" || true
-			ct container rm "$c" >/dev/null 2>&1 || true
-		done
-		find /sys/fs/cgroup -depth -type d -path "*/$NS*" -exec rmdir {} + 2>/dev/null || true
-	fi
+	containerd_clear
+	find /sys/fs/cgroup -depth -type d -path "*/$NS*" -exec rmdir {} + 2>/dev/null || true
 	oci_teardown
 }
 
-ct() { ctr -a "$BATS_FILE_TMPDIR/c.sock" -n "$NS" "$@" 3>&-; }
-task_gone() { ct task rm -f "$1" >/dev/null 2>&1; ! ct task ls -q | grep -qx "$1"; }
-needs_containerd() { [ -S "$BATS_FILE_TMPDIR/c.sock" ] || skip "needs containerd"; }
+needs_containerd() { containerd_there || skip "needs containerd"; }
 run_rootfs() { ct run --runc-binary "$RUNTIME" --runc-root "$ROOT" "${@:1:$#}"; }
 
 @test "ctr run by containerd's runc shim: output and exit code" {

@@ -3,62 +3,24 @@
 
 bats_require_minimum_version 1.5.0
 load lib
+load ../lib/containerd
 
-setup_file() {
-	CAISSON_BUILD=${CAISSON_BUILD:-$PWD/build}
-	CAISSON_SHIM=${CAISSON_SHIM:-$CAISSON_BUILD/src/prog/caisson-shim/caisson-shim}
-	[ "$(id -u)" = 0 ] && [ -x "$(command -v containerd)" ] && [ -x "$CAISSON_SHIM" ] || return 0
-	local d=$BATS_FILE_TMPDIR
-	mkdir -p "$d/bin"
-	ln -s "$(realpath "$CAISSON_SHIM")" "$d/bin/containerd-shim-caisson-v2"
-	cat >"$d/config.toml" <<-X
-		version = 2
-		root = "$d/root"
-		state = "$d/state"
-		oom_score = 0
-		disabled_plugins = ["io.containerd.grpc.v1.cri"]
-		[grpc]
-		  address = "$d/c.sock"
-		[debug]
-		  level = "debug"
-	X
-	PATH=$d/bin:$PATH containerd -c "$d/config.toml" >"$d/log" 2>&1 3>&- &
-	echo $! >"$d/pid"
-	for _ in $(seq 100); do ctr -a "$d/c.sock" version >/dev/null 2>&1 && return 0; sleep 0.1; done
-	return 1
-}
-
-teardown_file() {
-	[ -e "$BATS_FILE_TMPDIR/pid" ] && kill "$(cat "$BATS_FILE_TMPDIR/pid")"
-	return 0
-}
+setup_file() { containerd_start "$CAISSON_SHIM=containerd-shim-caisson-v2"; }
+teardown_file() { containerd_stop; }
 
 setup() {
 	shim_setup
-	[ -e "$BATS_FILE_TMPDIR/pid" ] || skip "needs containerd"
+	containerd_there || skip "needs containerd"
 	NS=caisson-shim-test-$$
 	rootfs
 }
 
 teardown() {
-	[ -e "$BATS_FILE_TMPDIR/pid" ] || return 0
-	local c
-	for c in $(ct container ls -q); do
-		ct task kill -s KILL "$c" >/dev/null 2>&1 || true
-		eventually task_gone "$c"
-		ct container rm "$c" >/dev/null 2>&1 || true
-	done
+	containerd_there || return 0
+	containerd_clear
 	remove_cgroups "/$NS"
 	rmdir "/run/caisson/shim/$NS" "/run/caisson-oci/$NS" 2>/dev/null || true
 }
-
-# its exit status is the task's: what counts is that the task is no longer listed
-task_gone() {
-	ct task rm "$1" >/dev/null 2>&1
-	! ct task ls -q | grep -qx "$1"
-}
-
-ct() { ctr -a "$BATS_FILE_TMPDIR/c.sock" -n "$NS" "$@" 3>&-; }
 
 run_rootfs() { # ctr run options… -- ID ARG…
 	local options=()
