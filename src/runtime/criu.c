@@ -31,16 +31,17 @@ int criu_keep(struct criu_call *call, int fd)
 static int find_program(const char *name, char **ret, struct err *err)
 {
 	const char *path = getenv("PATH");
+	/* CRIU is in a directory for the administrator, which a user's PATH may leave out */
+	const char *const lists[] = { path ? path : "", default_path };
 
 	if (name && strchr(name, '/')) {
 		*ret = mem_strdup(name);
 		return 0;
 	}
-	/* CRIU is in a directory for the administrator, which a user's PATH may leave out */
-	for (const char *list = path ? path : ""; list; list = list == default_path ? NULL : default_path)
-		for (const char *p = list; *p; p += strcspn(p, ":"), p += *p == ':') {
-			autofree char *file = mem_printf("%.*s/%s", (int)strcspn(p, ":"), p,
-							 name ? name : "criu");
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		for (const char *p = lists[i]; *p; p += strcspn(p, ":"), p += *p == ':') {
+			autofree char *dir = mem_strndup(p, strcspn(p, ":"));
+			autofree char *file = mem_printf("%s/%s", dir, name ? name : "criu");
 
 			if (*p == '/' && access(file, X_OK) == 0) {
 				*ret = take_ptr(&file);
