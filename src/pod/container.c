@@ -215,12 +215,12 @@ static int volumes_prepare(struct pod_container *c, struct arena *a, struct volu
 				       mount->container_path);
 		r = store_snapshot_prepare(m->store, mount->image_ref, pod_volume_id(c, i, a), &options,
 					   &v->snapshots[v->n], err);
-		if (r == 0)
-			r = check_sub_path(mount->image_sub_path, &v->snapshots[v->n], err);
+		if (r == 0) {
+			v->list[v->n] = (struct pod_image_volume){ i, &v->snapshots[v->n] };
+			r = check_sub_path(mount->image_sub_path, &v->snapshots[v->n++], err);
+		}
 		if (r < 0)
 			return err_wrap(err, r, "mount %s", mount->container_path);
-		v->list[v->n] = (struct pod_image_volume){ i, &v->snapshots[v->n] };
-		v->n++;
 	}
 	return 0;
 }
