@@ -29,6 +29,26 @@ static struct cgroup *object_new(const struct cgroup_host *host, const struct cg
 	return cg;
 }
 
+/* Of what exists already on the way down, the last; and v2 wants to see cgroup.procs of what
+ * both places have in common, which is that one or one above it. */
+bool cgroup_is_writable(const struct cgroup_host *host, const char *path)
+{
+	for (size_t h = 0; h < host->n_hierarchies; h++) {
+		char directory[CGROUP_DIRECTORY_MAX], procs[CGROUP_DIRECTORY_MAX + 16];
+		size_t least = strlen(host->hierarchies[h].mount);
+
+		if (cgroup_directory_text(host, h, path, directory) < 0)
+			return false;
+		while (faccessat(AT_FDCWD, directory, F_OK, AT_EACCESS) < 0 && strlen(directory) > least)
+			*strrchr(directory, '/') = '\0';
+		snprintf(procs, sizeof(procs), "%s/cgroup.procs", directory);
+		if (faccessat(AT_FDCWD, directory, W_OK, AT_EACCESS) < 0 ||
+		    faccessat(AT_FDCWD, procs, W_OK, AT_EACCESS) < 0)
+			return false;
+	}
+	return true;
+}
+
 void cgroup_free(struct cgroup *cg)
 {
 	if (!cg)

@@ -96,6 +96,9 @@ const char *cgroup_controller_name(enum cgroup_controller c, int version);
 /* INVALID with the reason; "" and "/" are refused, since nobody's container is the root. */
 int cgroup_path_check(const char *path, struct err *err);
 
+/* Whether the caller may make this cgroup and move processes into it, in every hierarchy. */
+bool cgroup_is_writable(const struct cgroup_host *host, const char *path);
+
 /* ---- limits ---------------------------------------------------------------------------- */
 
 enum cgroup_limit {

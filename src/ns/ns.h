@@ -46,6 +46,9 @@ int ns_open_pid(pid_t pid, enum ns_kind kind, int *ret_fd);
 /* 1 when fd is the calling process's own namespace of that kind, else 0, -errno. */
 int ns_is_own(int fd, enum ns_kind kind);
 
+/* Whether the caller is in the user namespace that the kernel began with. */
+bool ns_user_is_initial(void);
+
 int ns_join(int fd, enum ns_kind kind); /* [child] */
 
 /*

@@ -116,3 +116,11 @@ int ns_loopback_up(void)
 	close(fd);
 	return r;
 }
+
+/* Its inode number is part of the kernel's interface (since 3.8). */
+bool ns_user_is_initial(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/user", &st) < 0 || st.st_ino == 0xEFFFFFFDU;
+}

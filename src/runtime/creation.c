@@ -10,6 +10,7 @@
 
 #include "runtime/hook.h"
 #include "runtime/rdt.h"
+#include "runtime/rootless.h"
 #include "sys/sys.h"
 
 #include <fcntl.h>
@@ -70,7 +71,6 @@ static void fill_record(struct creation *c)
 	r->bundle = arena_strdup(&c->arena, c->what->bundle);
 	r->rootfs = (char *)p->rootfs;
 	r->created = arena_strdup(&c->arena, time_format_rfc3339(time_now_real(), now));
-	r->owner = owner_name(&c->arena);
 	r->boot_id = arena_strdup(&c->arena, sys_boot_id());
 	r->namespaces = p->ns_new | p->ns_join;
 	r->joined = p->ns_join;
@@ -112,6 +112,9 @@ int creation_open(struct creation *c, const struct runtime_create *what, struct 
 	for (size_t i = 0; i < NS_KINDS; i++)
 		c->plan.ns_fd[i] = -EBADF;
 	r = read_config(c, err);
+	c->record.owner = owner_name(&c->arena); /* later we may be another */
+	if (r == 0)
+		r = rootless_enter(&c->config, &c->arena, err);
 	if (r == 0)
 		r = plan_make(what, &c->config, &c->arena, &c->plan, err);
 	if (r == 0 && c->config.hooks)

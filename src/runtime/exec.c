@@ -7,6 +7,7 @@
  */
 #include "runtime/parent.h"
 #include "runtime/record.h"
+#include "runtime/rootless.h"
 #include "sys/sys.h"
 
 #include <fcntl.h>
@@ -87,6 +88,7 @@ struct execution {
 	size_t filter_size;
 	struct child child;
 	int dir, sync, pidfd, init;
+	bool stays; /* we are in the container's user namespace and have no way back */
 	pid_t pid;
 };
 
@@ -146,7 +148,9 @@ static int open_target(struct execution *e, struct err *err)
 	if (status == RECORD_PAUSED && !e->what->ignore_paused)
 		return err_set(err, ERR_STATE,
 			       "cannot exec in a paused container (use --ignore-paused to override)");
-	return 0;
+	r = rootless_join(&e->record, e->init, err);
+	e->stays = r > 0;
+	return r < 0 ? r : 0;
 }
 
 static int open_cgroup(struct execution *e, struct err *err)
@@ -175,6 +179,8 @@ static int prepare(struct execution *e, struct err *err)
 	if (r < 0)
 		return r;
 	plan_groups(e->record.annotations, e->record.n_annotations, &e->process);
+	if (e->stays && plan_denied_groups(&e->process, err) < 0)
+		return -EINVAL;
 	e->process.new_keyring = false; /* the container's session keyring is not ours to replace */
 	if (e->process.terminal && e->what->console_socket < 0 && e->what->terminal < 0)
 		return err_set(err, ERR_INVALID,
@@ -202,12 +208,19 @@ static int clone_child(struct execution *e, struct err *err)
 {
 	const struct bits_plan *cpus = &e->process.cpus_initial;
 	unsigned long own[8192 / 8 / sizeof(long)];
+	int target = e->record.namespaces & 1U << NS_PID ? e->init : -EBADF;
 	long size = cpus->n ? syscall(SYS_sched_getaffinity, 0, sizeof(own), own) : 0;
 
 	if (cpus->n && set_cpus(cpus, "initial", err) < 0)
 		return -EINVAL;
-	e->pid = ns_clone(e->record.namespaces & 1U << NS_PID ? e->init : -EBADF, 0, SIGCHLD,
-			  e->child.entry.clone_fd, &e->pidfd);
+	if (e->stays && target >= 0) {
+		/* the way back into a pid namespace of the host's is closed as well: no way is needed,
+		 * since this child is the last */
+		if (setns(target, CLONE_NEWPID) < 0)
+			return err_sys(err, errno, "join the container's pid namespace");
+		target = -EBADF;
+	}
+	e->pid = ns_clone(target, 0, SIGCHLD, e->child.entry.clone_fd, &e->pidfd);
 	if (e->pid == 0)
 		child_run_exec(&e->child);
 	if (size > 0)

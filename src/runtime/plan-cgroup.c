@@ -19,6 +19,27 @@ int plan_weight_curve(const struct json_kv *annotations, size_t n, struct cgroup
 	return 0;
 }
 
+static bool is_rootless(const struct runtime_plan *plan, const struct runtime_create *what)
+{
+	if (what->rootless == RUNTIME_ROOTLESS_AUTO)
+		return plan->in_user_ns;
+	return what->rootless == RUNTIME_ROOTLESS_TRUE;
+}
+
+/* Nobody gave the user a part of the tree: without limits no cgroup is needed either. */
+static int do_without(struct runtime_plan *plan, struct err *err)
+{
+	if (cgroup_is_writable(plan->cgroup_host, plan->cgroup_path))
+		return 0;
+	if (plan->cgroup.n_writes)
+		return err_set(err, ERR_DENIED, "linux.resources: %s cannot be set: the cgroup %s is not "
+			       "delegated to this user (--systemd-cgroup asks the user's systemd for one)",
+			       plan->cgroup.writes[0].file, plan->cgroup_path);
+	plan->cgroup_host = NULL;
+	plan->cgroup_path = NULL;
+	return 0;
+}
+
 static int plan_unit(struct runtime_plan *plan, const struct runtime_create *what, struct err *err)
 {
 	const struct oci_config *c = plan->config;
@@ -26,7 +47,8 @@ static int plan_unit(struct runtime_plan *plan, const struct runtime_create *wha
 	char *path;
 	int r;
 
-	r = cgroup_unit_parse(c->linux_->cgroups_path, plan->id, false, plan->arena, &plan->unit, err);
+	r = cgroup_unit_parse(c->linux_->cgroups_path, plan->id, is_rootless(plan, what), plan->arena,
+			      &plan->unit, err);
 	if (r < 0)
 		return err_wrap(err, r, "linux.cgroupsPath");
 	properties = arena_new(plan->arena, c->n_annotations + 1, sizeof(*properties));
@@ -58,6 +80,9 @@ int plan_cgroup(struct runtime_plan *plan, const struct runtime_create *what, st
 	r = cgroup_host_get(&plan->cgroup_host, err);
 	if (r == 0)
 		r = plan_limits(l->resources, true, plan->arena, &plan->limits, err);
+	/* in a user namespace nobody attaches device programs; there devices cannot be made either */
+	if (r == 0 && is_rootless(plan, what))
+		plan->limits.n_devices = 0;
 	if (r == 0)
 		r = plan_weight_curve(c->annotations, c->n_annotations, &plan->limits, err);
 	if (r < 0)
@@ -75,5 +100,7 @@ int plan_cgroup(struct runtime_plan *plan, const struct runtime_create *what, st
 	r = cgroup_plan(plan->cgroup_host, &plan->limits, plan->arena, &plan->cgroup, err);
 	if (r == 0 && plan->is_systemd)
 		r = cgroup_unit_limits(plan->cgroup_host, &plan->limits, plan->arena, &plan->cgroup, err);
-	return r < 0 ? err_wrap(err, r, "linux.resources") : 0;
+	if (r < 0)
+		return err_wrap(err, r, "linux.resources");
+	return is_rootless(plan, what) && !plan->is_systemd ? do_without(plan, err) : 0;
 }

@@ -180,7 +180,7 @@ int plan_mounts(struct runtime_plan *plan, const struct runtime_create *what, st
 		r = plan_devices(plan, l, err);
 	if (r < 0)
 		return r;
-	m->bind_devices = (plan->ns_new | plan->ns_join) & 1U << NS_USER;
+	m->bind_devices = plan->in_user_ns || (plan->ns_new | plan->ns_join) & 1U << NS_USER;
 	m->masked = (const char *const *)l->masked_paths;
 	m->n_masked = l->n_masked_paths;
 	m->readonly = (const char *const *)l->readonly_paths;

@@ -4,7 +4,9 @@
 #include "runtime/plan.h"
 
 #include "runtime/hook.h"
+#include "sys/sys.h"
 
+#include <fcntl.h>
 #include <sys/syscall.h>
 
 static int plan_caps(const struct oci_capabilities *c, struct process_plan *p, struct err *err)
@@ -142,4 +144,18 @@ int plan_process(const struct oci_process *o, const struct oci_linux *l, struct 
 		return err_wrap(err, r, "process.apparmorProfile");
 	r = sec_selinux_check(p->selinux, err);
 	return r < 0 ? err_wrap(err, r, "process.selinuxLabel") : 0;
+}
+
+/* Who could map only the own id may not drop groups, and so not have others either. */
+int plan_denied_groups(struct process_plan *p, struct err *err)
+{
+	char text[16];
+
+	if (!p->set_groups || sys_file_read_text(AT_FDCWD, "/proc/self/setgroups", text, sizeof(text)) < 0 || !str_eq(text, "deny"))
+		return 0;
+	if (p->n_groups)
+		return err_set(err, ERR_INVALID, "process.user.additionalGids: setgroups is denied in this user "
+			       "namespace, which has a single id");
+	p->set_groups = false;
+	return 0;
 }

@@ -301,12 +301,15 @@ static int make(const struct runtime_create *what, struct runtime_plan *plan, st
 	if (r < 0)
 		return r;
 	plan->rootfs = plan_rootfs(what, c, plan->arena);
+	plan->in_user_ns = !ns_user_is_initial();
 	r = plan_namespaces(plan, err);
 	if (r == 0)
 		r = plan_process(c->process, c->linux_, plan->arena, &plan->process, err);
 	if (r < 0)
 		return r;
 	plan_groups(c->annotations, c->n_annotations, &plan->process);
+	if (plan->in_user_ns && plan_denied_groups(&plan->process, err) < 0)
+		return -EINVAL;
 	plan->process.new_keyring = !what->no_new_keyring;
 	if (plan->process.terminal && what->console_socket < 0 && what->terminal < 0)
 		return err_set(err, ERR_INVALID,

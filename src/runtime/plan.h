@@ -89,6 +89,7 @@ struct runtime_plan {
 	const char *rootfs;
 
 	const struct cgroup_host *cgroup_host; /* NULL: no cgroups at all */
+	bool in_user_ns;  /* the caller is root of a user namespace, not of the host */
 	const char *cgroup_path;
 	bool is_systemd;
 	struct cgroup_unit unit; /* then */
@@ -115,6 +116,8 @@ void plan_groups(const struct json_kv *annotations, size_t n, struct process_pla
 /* l: of it the personality and the memory policy; NULL: neither. */
 int plan_scheduling(const struct oci_process *o, const struct oci_linux *l, struct arena *a,
 		    struct process_plan *p, struct err *err);
+/* In a user namespace where setgroups(2) is denied. */
+int plan_denied_groups(struct process_plan *p, struct err *err);
 int plan_namespaces(struct runtime_plan *plan, struct err *err);
 int plan_mounts(struct runtime_plan *plan, const struct runtime_create *what, struct err *err);
 int plan_limits(const struct oci_resources *r, bool creating, struct arena *a, struct cgroup_limits *ret,

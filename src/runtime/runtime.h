@@ -54,6 +54,10 @@ struct runtime_overlay {
 	size_t n_uids, n_gids;
 };
 
+/* Rootless: a cgroup that the caller may not make is done without where no limit is asked for,
+ * and systemd is the user's. AUTO: outside the initial user namespace. */
+enum runtime_rootless { RUNTIME_ROOTLESS_AUTO, RUNTIME_ROOTLESS_TRUE, RUNTIME_ROOTLESS_FALSE };
+
 struct runtime_create {
 	const char *root, *id, *bundle;
 	const char *config;              /* path of config.json; NULL: <bundle>/config.json */
@@ -63,6 +67,7 @@ struct runtime_create {
 	const char *pid_file;            /* NULL for none */
 	int preserve_fds;                /* descriptors 3 … 3+n-1 stay open in the container */
 	bool no_pivot, no_new_keyring, systemd_cgroup;
+	enum runtime_rootless rootless;  /* how missing rights over cgroups are taken */
 	bool force_cgroup_less;          /* --cgroup-manager disabled */
 };
 

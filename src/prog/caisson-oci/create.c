@@ -37,6 +37,8 @@ static int fill(struct global *g, const struct create_options *o, const char *id
 	what->no_pivot = o->no_pivot;
 	what->no_new_keyring = o->no_new_keyring;
 	what->systemd_cgroup = g->systemd_cgroup;
+	what->rootless = str_eq(g->rootless, "true") ? RUNTIME_ROOTLESS_TRUE :
+			 str_eq(g->rootless, "false") ? RUNTIME_ROOTLESS_FALSE : RUNTIME_ROOTLESS_AUTO;
 	what->force_cgroup_less = str_eq(g->cgroup_manager, "disabled");
 	if (r == 0 && (o->preserve_fds < 0 || o->preserve_fds > 1000))
 		return err_set(err, ERR_INVALID, "--preserve-fds: %d is not in 0 to 1000", o->preserve_fds);

@@ -66,6 +66,16 @@ static void fill_stdio(void)
 		close(fd);
 }
 
+/* Records of a user without privileges are where the user may write. */
+static const char *default_root(struct global *g)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+
+	if (geteuid() == 0 || str_empty(runtime))
+		return "/run/caisson-oci";
+	return arena_printf(&g->arena, "%s/caisson-oci", runtime);
+}
+
 static int dispatch(struct global *g, const char *name, int argc, char **argv)
 {
 	const struct command *c = command_find(name);
@@ -97,7 +107,7 @@ int main(int argc, char **argv)
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	struct global g = { .program = "caisson-oci" };
 	const struct option options[] = {
-		{ "root", 0, OPTION_TEXT, &g.root, "DIR\twhere records are kept (default /run/caisson-oci)" },
+		{ "root", 0, OPTION_TEXT, &g.root, "DIR\twhere records are kept (default /run/caisson-oci; $XDG_RUNTIME_DIR/caisson-oci of a user)" },
 		{ "log", 0, OPTION_TEXT, &g.log, "FILE\twhere errors are logged (default: stderr)" },
 		{ "log-format", 0, OPTION_TEXT, &g.log_format, "FORMAT\ttext or json" },
 		{ "debug", 0, OPTION_FLAG, &g.debug, "log more" },
@@ -143,7 +153,13 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (!g.root)
-		g.root = "/run/caisson-oci";
+		g.root = default_root(&g);
+	if (g.rootless && !str_eq(g.rootless, "auto") && !str_eq(g.rootless, "true") &&
+	    !str_eq(g.rootless, "false")) {
+		err_set(&err, ERR_INVALID, "--rootless: \"%s\" is none of auto, true, false", g.rootless);
+		report_fatal(&g, "", &err);
+		return 1;
+	}
 	if (str_eq(g.cgroup_manager, "systemd")) {
 		g.systemd_cgroup = true;
 	} else if (g.cgroup_manager && !str_eq(g.cgroup_manager, "cgroupfs") &&

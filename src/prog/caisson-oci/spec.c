@@ -37,6 +37,48 @@ static const char default_spec[] =
 	"\"/sys/devices/virtual/powercap\",\"/sys/firmware\"],"
 	"\"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\",\"/proc/sysrq-trigger\"]}}";
 
+/*
+ * What a user without privileges can have: a user namespace with the own id as its root, the
+ * host's network and so its /sys, no limits, and no id that is not mapped.
+ */
+static void make_rootless(struct oci_config *c, struct arena *a)
+{
+	static const char *const sys_options[] = { "rbind", "nosuid", "noexec", "nodev", "ro" };
+	struct oci_linux *l = c->linux_;
+	struct oci_id_map *maps = arena_new(a, 2, sizeof(*maps));
+	size_t n = 0;
+
+	maps[0] = (struct oci_id_map){ .container_id = 0, .host_id = geteuid(), .size = 1 };
+	maps[1] = (struct oci_id_map){ .container_id = 0, .host_id = getegid(), .size = 1 };
+	l->uid_mappings = &maps[0];
+	l->gid_mappings = &maps[1];
+	l->n_uid_mappings = l->n_gid_mappings = 1;
+	l->resources = NULL;
+	for (size_t i = 0; i < l->n_namespaces; i++)
+		if (str_eq(l->namespaces[i].type, "network"))
+			l->namespaces[i].type = arena_strdup(a, "user");
+	for (size_t i = 0; i < c->n_mounts; i++) {
+		struct oci_mount m = c->mounts[i];
+		size_t k = 0;
+
+		if (str_skip_prefix(m.destination, "/sys/"))
+			continue;
+		if (str_eq(m.destination, "/sys")) {
+			m.type = arena_strdup(a, "none");
+			m.source = arena_strdup(a, "/sys");
+			m.options = arena_new(a, ARRAY_LEN(sys_options), sizeof(*m.options));
+			for (m.n_options = 0; m.n_options < ARRAY_LEN(sys_options); m.n_options++)
+				m.options[m.n_options] = arena_strdup(a, sys_options[m.n_options]);
+		}
+		for (size_t o = 0; o < m.n_options; o++)
+			if (!str_skip_prefix(m.options[o], "gid=") && !str_skip_prefix(m.options[o], "uid="))
+				m.options[k++] = m.options[o];
+		m.n_options = k;
+		c->mounts[n++] = m;
+	}
+	c->n_mounts = n;
+}
+
 int command_spec(struct global *g, int argc, char **argv, struct err *err)
 {
 	CLEANUP(buf_done) struct buf out = BUF_INIT(65536);
@@ -45,7 +87,7 @@ int command_spec(struct global *g, int argc, char **argv, struct err *err)
 	const struct option options[] = {
 		{ "bundle", 'b', OPTION_TEXT, &bundle, "DIR\twhere it is written (default: here)" },
 		{ "rootless", 0, OPTION_FLAG, &rootless,
-		  "for a user without privileges (not supported yet)" },
+		  "for a user without privileges" },
 	};
 	autofd int dir = -EBADF, fd = -EBADF;
 	struct oci_config c;
@@ -57,10 +99,11 @@ int command_spec(struct global *g, int argc, char **argv, struct err *err)
 			  &words, &n, err);
 	if (r < 0)
 		return r;
-	if (n || rootless)
-		return err_set(err, n ? ERR_INVALID : ERR_UNSUPPORTED, n ? "\"spec\" requires no arguments" :
-			       "--rootless: not supported yet");
+	if (n)
+		return err_set(err, ERR_INVALID, "\"spec\" requires no arguments");
 	r = oci_config_read(default_spec, strlen(default_spec), &g->arena, &c, err);
+	if (r == 0 && rootless)
+		make_rootless(&c, &g->arena);
 	if (r == 0)
 		r = oci_config_write(&c, 4, &out, err);
 	if (r < 0)

@@ -85,3 +85,29 @@ units() { systemctl list-units --plain --no-legend --all "$1"; }
 	[ "$status" = 7 ]
 	[[ "$output" == *out* ]]
 }
+
+@test "podman of a user without privileges: the user's systemd makes the scope" {
+	u=$(id -u tester)
+	systemctl start "user@$u.service"
+	cp "$RUNTIME" /usr/local/bin/caisson-oci
+	h=/home/tester/t$BATS_TEST_NUMBER
+	mkdir -p "$h"
+	cp -a "$B/rootfs" "$h/rootfs"
+	chown -hR tester:tester "$h"
+	as() { (cd / && exec setpriv --reuid "$u" --regid "$u" --init-groups env HOME=/home/tester XDG_RUNTIME_DIR=/run/user/"$u" \
+		DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/"$u"/bus systemd-run --user --quiet --pipe --wait "$@" 3>&-); }
+	pd() { as podman --storage-driver vfs --cgroup-manager systemd --events-backend file --runtime /usr/local/bin/caisson-oci "$@"; }
+	pd run -d --name r1 --network none --memory 64m --pids-limit 50 --rootfs "$h/rootfs" sleep 1000
+	pid=$(pd inspect r1 --format '{{.State.Pid}}')
+	cg=/sys/fs/cgroup$(cut -d: -f3 </proc/"$pid"/cgroup)
+	[[ "$cg" == *"user@$u.service/user.slice/libpod-"*.scope* ]]
+	scope=$(sed 's/\(\.scope\).*/\1/' <<<"$cg")
+	[ "$(cat "$scope/memory.max")" = 67108864 ]
+	[ "$(cat "$scope/pids.max")" = 50 ]
+	[ "$(pd exec r1 echo hi)" = hi ]
+	run pd run --rm --network none --rootfs "$h/rootfs" sh -c 'exit 7'
+	[ "$status" = 7 ]
+	pd stop -t 0 r1
+	pd rm r1
+	[ ! -e "$scope" ]
+}

@@ -1,0 +1,145 @@
+# Containers of a user without privileges.
+#
+# The user is uid 61234 of no name, who can map only the own id, and in the virtual machine
+# also "tester", who has a range in /etc/subuid.
+load lib
+
+setup() {
+	oci_setup
+	only_ours "about our own way into a user namespace"
+	setpriv --reuid 61234 --regid 61234 --clear-groups unshare -U true 2>/dev/null || skip "users may not make user namespaces here"
+	U=$(mktemp -d /tmp/caisson-rootless-XXXXXX)
+	mkdir "$U/b" "$U/run"
+	mv "$B/rootfs" "$U/b/rootfs"
+	cp "$RUNTIME" "$U/caisson-oci"
+	chmod 755 "$U"
+	become 61234
+	as "$U/caisson-oci" spec --rootless -b "$U/b"
+	B=$U/b
+	uspec '.process.terminal=false | .root.readonly=false'
+}
+
+teardown() {
+	local id
+	if [ -n "${U:-}" ]; then
+		for id in $(urt list -q); do urt delete -f "$id"; done
+		rm -rf "$U"
+	fi
+	oci_teardown
+}
+
+# Whose containers: uid
+become() {
+	WHO=$1
+	chown -hR "$WHO:$WHO" "$U/b" "$U/run"
+}
+as() { (cd / && exec setpriv --reuid "$WHO" --regid "$WHO" --clear-groups env XDG_RUNTIME_DIR="$U/run" "$@" 3>&-); }
+urt() { as "$U/caisson-oci" "$@"; }
+uspec() { spec "$@" && chown "$WHO:$WHO" "$B/config.json"; }
+uscript() { uspec '.process.args=["sh","-c",$s]' --arg s "$1"; }
+
+@test "spec --rootless runs: root inside is the user outside" {
+	uscript 'id -u 2>/dev/null; cat /proc/self/uid_map; echo x >/dev/null; touch /root/f; echo ok'
+	run --separate-stderr urt run -b "$B" r1
+	[ "$status" = 0 ]
+	[[ "$output" == *"0      61234          1"*ok ]]
+	[ "$(stat -c %u "$B/rootfs/root/f")" = 61234 ]
+	[ -z "$(urt list -q)" ]
+}
+
+@test "the life of a container, without any privilege" {
+	uspec '.process.args=["sleep","100"]'
+	urt create -b "$B" r1 >"$T/out" 2>&1 </dev/null
+	[ "$(urt state r1 | jq -r .status)" = created ]
+	[ "$(urt state r1 | jq -r .owner)" = 61234 ]
+	urt start r1
+	run --separate-stderr urt exec r1 sh -c 'cat /proc/self/uid_map; cat /proc/1/cmdline'
+	[ "$status" = 0 ]
+	[[ "$output" == *61234*sleep* ]]
+	run urt exec r1 sh -c 'exit 9'
+	[ "$status" = 9 ]
+	urt kill r1 KILL
+	for _ in $(seq 100); do [ "$(urt state r1 | jq -r .status)" = stopped ] && break; sleep 0.05; done
+	urt delete r1
+	urt run -d -b "$B" r2 >"$T/out" 2>&1 </dev/null
+	urt delete -f r2
+	[ -z "$(urt list -q)" ]
+	[ ! -e "$U/run/caisson-oci/r2" ]
+}
+
+@test "what a user cannot have is refused by name, and nothing is left" {
+	uspec '.linux.resources={pids:{limit:5}} | .linux.cgroupsPath="/caisson-oci-test-nobody"'
+	run urt --rootless true run -b "$B" r1
+	[ "$status" = 1 ]
+	[[ "$output" == *"pids.max cannot be set"*"not delegated to this user"* ]]
+	uspec 'del(.linux.resources) | del(.linux.cgroupsPath) | .process.user.uid=5'
+	run urt run -b "$B" r1
+	[ "$status" = 1 ]
+	[[ "$output" == *"process.user.uid: 5 is not mapped"* ]]
+	uspec '.process.user.uid=0 | .process.user.additionalGids=[0]'
+	run urt run -b "$B" r1
+	[ "$status" = 1 ]
+	[[ "$output" == *"setgroups is denied"* ]]
+	uspec 'del(.process.user.additionalGids) | .linux.namespaces |= map(select(.type != "user")) | del(.linux.uidMappings) | del(.linux.gidMappings)'
+	run urt run -b "$B" r1
+	[ "$status" = 1 ]
+	[[ "$output" == *"needs a user namespace"* ]]
+	run urt --rootless perhaps run -b "$B" r1
+	[ "$status" = 1 ]
+	[[ "$output" == *"none of auto, true, false"* ]]
+	[ -z "$(urt list -q)" ]
+}
+
+@test "ids beyond the own one need newuidmap, and /etc/subuid" {
+	uspec '.linux.uidMappings=[{containerID:0,hostID:61234,size:1},{containerID:1,hostID:300000,size:100}]
+		| .linux.gidMappings=.linux.uidMappings'
+	run urt run -b "$B" r1
+	[ "$status" = 1 ]
+	if [ -x /usr/bin/newuidmap ]; then
+		[[ "$output" == *"are the ids in /etc/subuid?"* ]]
+	else
+		[[ "$output" == *"/usr/bin/newuidmap is missing"* ]]
+	fi
+}
+
+@test "a range of /etc/subuid is mapped" {
+	[ -x /usr/bin/newuidmap ] && grep -q '^tester:' /etc/subuid || skip "needs newuidmap and a user with a range"
+	become "$(id -u tester)"
+	first=$(awk -F: '$1 == "tester" {print $2; exit}' /etc/subuid)
+	uspec '.linux.uidMappings=[{containerID:0,hostID:$me,size:1},{containerID:1,hostID:$first,size:65535}]
+		| .linux.gidMappings=.linux.uidMappings | .process.user={uid:7,gid:8,additionalGids:[9]}' \
+		--argjson me "$WHO" --argjson first "$first"
+	uscript 'cat /proc/self/uid_map; grep -E "^(Uid|Groups)" /proc/self/status; sleep 100'
+	urt create -b "$B" r1 >"$T/out" 2>&1 </dev/null
+	urt start r1
+	eventually grep -q Groups "$T/out"
+	grep -q "^Groups:.*9" "$T/out"
+	pid=$(urt state r1 | jq .pid)
+	[ "$(stat -c %u /proc/$pid)" = $((first + 6)) ]
+	[ "$(urt exec --user 0 r1 sh -c 'echo $(cat /proc/self/uid_map | wc -l)')" = 2 ]
+	urt delete -f r1
+}
+
+@test "the user's systemd makes the scope, with its limits" {
+	[ -d /run/systemd/system ] && id tester >/dev/null 2>&1 || skip "needs systemd and the user tester"
+	systemctl start user@"$(id -u tester)".service
+	WHO=$(id -u tester)
+	chown -hR "$WHO:$WHO" "$U/b"
+	as() { (cd / && exec setpriv --reuid "$WHO" --regid "$WHO" --clear-groups env XDG_RUNTIME_DIR=/run/user/"$WHO" systemd-run --user --quiet --pipe --wait "$@" 3>&-); }
+	uspec '.process.args=["sleep","100"] | .linux.uidMappings[0].hostID=$me | .linux.gidMappings[0].hostID=$me
+		| .linux.cgroupsPath="user.slice:test:r1" | .linux.resources={memory:{limit:67108864},pids:{limit:44}}' --argjson me "$WHO"
+	urt --systemd-cgroup create -b "$B" r1 </dev/null >"$T/out" 2>&1 || { cat "$T/out"; false; }
+	urt start r1
+	pid=$(urt state r1 | jq .pid)
+	cg=/sys/fs/cgroup/user.slice/user-$WHO.slice/user@$WHO.service/user.slice/test-r1.scope
+	grep -qx "$pid" "$cg/cgroup.procs"
+	[ "$(cat "$cg/memory.max")" = 67108864 ]
+	[ "$(cat "$cg/pids.max")" = 44 ]
+	urt update --pids-limit 55 r1
+	[ "$(cat "$cg/pids.max")" = 55 ]
+	urt pause r1
+	[ "$(cat "$cg/cgroup.freeze")" = 1 ]
+	urt resume r1
+	urt delete -f r1
+	[ ! -e "$cg" ]
+}
