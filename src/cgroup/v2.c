@@ -60,6 +60,29 @@ static int enable(const char *directory, uint32_t mask)
 	return first;
 }
 
+/*
+ * Below a threaded cgroup a new one is no domain and takes no process until it is made threaded
+ * as well, where memory, I/O and huge pages cannot be limited: they belong to whole processes.
+ */
+static int join_threaded(const char *directory, uint32_t need, struct err *err)
+{
+	static const uint32_t threaded = 1U << CGROUP_CPU | 1U << CGROUP_CPUSET | 1U << CGROUP_PIDS |
+					 1U << CGROUP_PERF_EVENT;
+	char path[CGROUP_DIRECTORY_MAX + 32], type[32];
+	int r;
+
+	snprintf(path, sizeof(path), "%s/cgroup.type", directory);
+	if (sys_file_read_text(AT_FDCWD, path, type, sizeof(type)) < 0 || !str_eq(type, "domain invalid"))
+		return 0;
+	for (int c = 0; c < CGROUP_CONTROLLERS; c++)
+		if (need & ~threaded & UINT32_C(1) << c)
+			return err_set(err, ERR_UNSUPPORTED, "cgroup %s: %s is below a threaded cgroup, where "
+				       "it cannot be limited",
+				       cgroup_controller_name((enum cgroup_controller)c, 2), directory);
+	r = sys_file_write(AT_FDCWD, path, "threaded");
+	return r < 0 ? err_sys(err, r, "cgroup v2: make %s threaded, as the one above it is", directory) : 0;
+}
+
 static int prepare(const struct cgroup_host *host, size_t h, const char *directory,
 		   const struct cgroup_plan *plan,
 		   struct err *err)
@@ -67,7 +90,10 @@ static int prepare(const struct cgroup_host *host, size_t h, const char *directo
 	const struct cgroup_hierarchy *hi = &host->hierarchies[h];
 	uint32_t need = plan ? plan->v2_controllers : 0, want, have;
 	char level[CGROUP_DIRECTORY_MAX], refused_at[CGROUP_DIRECTORY_MAX] = "";
-	int refused = 0;
+	int refused = 0, e = join_threaded(directory, need, err);
+
+	if (e < 0)
+		return e;
 
 	/* beside v1 only what is asked for: the rest is v1's */
 	want = (host->mode == CGROUP_V2 ? need | WANTED : need) & hi->controllers;

@@ -4,7 +4,7 @@
  * The container sees its own cgroup as a bind of the directory that it is in, whether it
  * has a cgroup namespace or not: the same view, and nothing has to wait until the process
  * is inside. Only v2 without a namespace shows the whole hierarchy, since the paths in
- * /proc/self/cgroup start at its root.
+ * /proc/self/cgroup start at its root. A container without a cgroup sees an empty directory.
  */
 #include "mnt/internal.h"
 
@@ -73,10 +73,27 @@ static int apply_v1(struct mnt_plan *plan, struct mnt_entry *e, int target, stru
 	return r;
 }
 
+/* Whoever has no cgroup has none to see: the host's would tell who else is there. */
+static int apply_none(const struct mnt_plan *plan, const struct mnt_entry *e, int target, struct err *err)
+{
+	static const char *const data[] = { "mode=555", "size=4k" };
+	int fd = -EBADF, r;
+
+	r = mnt_fs_make("tmpfs", "tmpfs", data, ARRAY_LEN(data), plan->label,
+			e->options.set | MOUNT_ATTR_RDONLY, &fd, err);
+	if (r < 0)
+		return r;
+	r = sys_attach_mount(fd, target);
+	close(fd);
+	return r < 0 ? err_sys(err, r, "attach") : 0;
+}
+
 int mnt_apply_cgroup(struct mnt_plan *plan, struct mnt_entry *e, int target, struct err *err)
 {
 	int fd = -EBADF, r;
 
+	if (!plan->n_cgroups)
+		return apply_none(plan, e, target, err);
 	if (!plan->cgroup_v2)
 		return apply_v1(plan, e, target, err);
 	if (plan->cgroup_own)

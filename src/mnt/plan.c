@@ -196,10 +196,6 @@ int mnt_plan_check(struct mnt_plan *plan, struct err *err)
 	for (size_t i = 0; i < plan->n_entries; i++)
 		if (str_eq(plan->entries[i].target, "/dev"))
 			plan->setup_dev = plan->entries[i].kind != MNT_BIND;
-	for (size_t i = 0; i < plan->n_entries; i++)
-		if (plan->entries[i].kind == MNT_CGROUP && !plan->n_cgroups)
-			return err_set(err, ERR_INVALID, "mount %s: the container has no cgroup to show",
-				       plan->entries[i].target);
 	r = check_paths(plan->masked, plan->n_masked, "linux.maskedPaths", err);
 	if (r < 0)
 		return r;

@@ -110,7 +110,7 @@ uscript() { uspec '.process.args=["sh","-c",$s]' --arg s "$1"; }
 		| .linux.gidMappings=.linux.uidMappings | .process.user={uid:7,gid:8,additionalGids:[9]}' \
 		--argjson me "$WHO" --argjson first "$first"
 	uscript 'cat /proc/self/uid_map; grep -E "^(Uid|Groups)" /proc/self/status; sleep 100'
-	urt create -b "$B" r1 >"$T/out" 2>&1 </dev/null
+	urt create -b "$B" r1 >"$T/out" 2>&1 </dev/null || { cat "$T/out"; false; }
 	urt start r1
 	eventually grep -q Groups "$T/out"
 	grep -q "^Groups:.*9" "$T/out"
