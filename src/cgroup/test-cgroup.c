@@ -744,7 +744,7 @@ static void details_agree_with_the_statistics(void **state)
 	}
 	/* only v1 counts by CPU: user and system time by ticks, so the sum is not the exact usage */
 	if (host->of[CGROUP_CPUACCT] >= 0)
-		assert_true(n_cpus > 0 && n_cpus <= (size_t)sysconf(_SC_NPROCESSORS_CONF) && sum > 0);
+		assert_true(n_cpus > 0 && sum > 0);
 	else
 		assert_int_equal(n_cpus, 0);
 	if (host->of[CGROUP_IO] < 0)

@@ -151,7 +151,8 @@ int plan_denied_groups(struct process_plan *p, struct err *err)
 {
 	char text[16];
 
-	if (!p->set_groups || sys_file_read_text(AT_FDCWD, "/proc/self/setgroups", text, sizeof(text)) < 0 || !str_eq(text, "deny"))
+	if (!p->set_groups || sys_file_read_text(AT_FDCWD, "/proc/self/setgroups", text, sizeof(text)) < 0 ||
+	    !str_eq(text, "deny"))
 		return 0;
 	if (p->n_groups)
 		return err_set(err, ERR_INVALID, "process.user.additionalGids: setgroups is denied in this user "

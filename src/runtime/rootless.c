@@ -122,9 +122,9 @@ static int map_with_tools(const struct maps *m, int sock, struct err *err)
 
 	if (send(sock, "", 1, MSG_NOSIGNAL) != 1 || recv(sock, &answer, sizeof(answer), 0) != sizeof(answer))
 		return err_set(err, ERR_INTERNAL, "the process that writes the id maps went away");
-	err_sanitize(&answer);
-	if (!answer.kind)
+	if (answer.kind == ERR_NONE)
 		return 0;
+	err_sanitize(&answer);
 	if (err)
 		*err = answer;
 	return -EPERM;

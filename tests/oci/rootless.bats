@@ -122,10 +122,12 @@ uscript() { uspec '.process.args=["sh","-c",$s]' --arg s "$1"; }
 
 @test "the user's systemd makes the scope, with its limits" {
 	[ -d /run/systemd/system ] && id tester >/dev/null 2>&1 || skip "needs systemd and the user tester"
-	systemctl start user@"$(id -u tester)".service
+	systemctl start --no-block user@"$(id -u tester)".service
 	WHO=$(id -u tester)
 	chown -hR "$WHO:$WHO" "$U/b"
 	as() { (cd / && exec setpriv --reuid "$WHO" --regid "$WHO" --clear-groups env XDG_RUNTIME_DIR=/run/user/"$WHO" systemd-run --user --quiet --pipe --wait "$@" 3>&-); }
+	# an emulated machine takes its time
+	for _ in $(seq 120); do as true >/dev/null 2>&1 && break; sleep 1; done
 	uspec '.process.args=["sleep","100"] | .linux.uidMappings[0].hostID=$me | .linux.gidMappings[0].hostID=$me
 		| .linux.cgroupsPath="user.slice:test:r1" | .linux.resources={memory:{limit:67108864},pids:{limit:44}}' --argjson me "$WHO"
 	urt --systemd-cgroup create -b "$B" r1 </dev/null >"$T/out" 2>&1 || { cat "$T/out"; false; }

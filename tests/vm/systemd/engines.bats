@@ -88,7 +88,7 @@ units() { systemctl list-units --plain --no-legend --all "$1"; }
 
 @test "podman of a user without privileges: the user's systemd makes the scope" {
 	u=$(id -u tester)
-	systemctl start "user@$u.service"
+	systemctl start --no-block "user@$u.service"
 	cp "$RUNTIME" /usr/local/bin/caisson-oci
 	h=/home/tester/t$BATS_TEST_NUMBER
 	mkdir -p "$h"
@@ -96,6 +96,7 @@ units() { systemctl list-units --plain --no-legend --all "$1"; }
 	chown -hR tester:tester "$h"
 	as() { (cd / && exec setpriv --reuid "$u" --regid "$u" --init-groups env HOME=/home/tester XDG_RUNTIME_DIR=/run/user/"$u" \
 		DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/"$u"/bus systemd-run --user --quiet --pipe --wait "$@" 3>&-); }
+	for _ in $(seq 120); do as true >/dev/null 2>&1 && break; sleep 1; done
 	pd() { as podman --storage-driver vfs --cgroup-manager systemd --events-backend file --runtime /usr/local/bin/caisson-oci "$@"; }
 	pd run -d --name r1 --network none --memory 64m --pids-limit 50 --rootfs "$h/rootfs" sleep 1000
 	pid=$(pd inspect r1 --format '{{.State.Pid}}')
