@@ -110,7 +110,7 @@ static int clone_child(struct creation *c, struct err *err)
 	if (swap && swap_namespaces(plan, saved, true) < 0)
 		abort(); /* hooks and later containers would be made in the wrong namespaces */
 	if (c->pid < 0)
-		return err_sys(err, c->pid, "clone");
+		return parent_clone_failed(c->pid, &c->child.entry, err);
 	fd_drop(&c->child.sync);
 	return 0;
 }

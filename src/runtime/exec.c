@@ -225,7 +225,7 @@ static int clone_child(struct execution *e, struct err *err)
 		child_run_exec(&e->child);
 	if (size > 0)
 		syscall(SYS_sched_setaffinity, 0, size, own);
-	return e->pid < 0 ? err_sys(err, e->pid, "clone") : 0;
+	return e->pid < 0 ? parent_clone_failed(e->pid, &e->child.entry, err) : 0;
 }
 
 static int start(struct execution *e, struct err *err)

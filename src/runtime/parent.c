@@ -18,6 +18,15 @@
 
 enum { FILTER_MAX = 65535 };
 
+/* Into a cgroup of v2 the kernel lets go only who may write to what both places have in common. */
+int parent_clone_failed(int r, const struct cgroup_entry *entry, struct err *err)
+{
+	if (r == -EACCES && entry->clone_fd >= 0)
+		return err_sys(err, r, "clone into the container's cgroup: the caller is outside of what is "
+			       "delegated to its user (try systemd-run --user --scope)");
+	return err_sys(err, r, "clone");
+}
+
 int parent_open_proc(int *ret, struct err *err)
 {
 	autofd int fd = open("/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -5,6 +5,8 @@
 #include "runtime/record.h"
 
 /* The host's /proc, verified: O_PATH. */
+/* Why a child could not be made. */
+int parent_clone_failed(int r, const struct cgroup_entry *entry, struct err *err);
 int parent_open_proc(int *ret, struct err *err);
 /* Memory for the filter that parent and child share; NULL when there is none. */
 struct shared_filter *parent_share_filter(void);
