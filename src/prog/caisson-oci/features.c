@@ -102,7 +102,7 @@ int command_features(struct global *g, int argc, char **argv, struct err *err)
 		put_list(&out, in_linux[i].key, in_linux[i].name);
 		buf_puts(&out, ",");
 	}
-	buf_puts(&out, "\"cgroup\":{\"v1\":true,\"v2\":true,\"systemd\":true,\"systemdUser\":false"
+	buf_puts(&out, "\"cgroup\":{\"v1\":true,\"v2\":true,\"systemd\":true,\"systemdUser\":true"
 		       ",\"rdma\":true},\"seccomp\":{\"enabled\":true");
 	for (size_t i = 0; i < ARRAY_LEN(in_seccomp); i++) {
 		buf_puts(&out, ",");
