@@ -88,6 +88,7 @@ struct config_pods {
 	int cgroup_driver;     /* 0 cgroupfs, 1 systemd */
 	int cpu_weight;        /* enum cgroup_weight_curve: 0 linear, 1 quadratic */
 	char *seccomp_profile_root;
+	char *criu;            /* "": of PATH */
 	char **cdi_spec_dirs;  /* later ones win */
 	size_t n_cdi_spec_dirs;
 };

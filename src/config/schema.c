@@ -80,6 +80,7 @@ static const struct config_key pods_keys[] = {
 	{ .name = "cpu_weight", .kind = CONFIG_CHOICE, .offset = offsetof(struct config_pods, cpu_weight),
 	  .def = "linear", .names = cpu_weights },
 	KEY(struct config_pods, seccomp_profile_root, PATH, "/var/lib/kubelet/seccomp"),
+	KEY(struct config_pods, criu, PATH, ""),
 	KEY_LIST(struct config_pods, cdi_spec_dirs, PATH_LIST, "/etc/cdi /var/run/cdi"),
 };
 static const struct config_section pods = SECTION(struct config_pods, pods_keys);

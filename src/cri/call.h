@@ -124,6 +124,7 @@ CRI_METHOD(remove_pod_sandbox);
 CRI_METHOD(pod_sandbox_status);
 CRI_METHOD(list_pod_sandbox);
 CRI_METHOD(update_pod_sandbox_resources);
+CRI_METHOD(checkpoint_pod);
 
 CRI_METHOD(create_container);
 CRI_FINISH(create_container);
@@ -136,6 +137,7 @@ CRI_METHOD(exec_sync);
 CRI_FINISH(exec_sync);
 CRI_METHOD(reopen_container_log);
 CRI_METHOD(update_container_resources);
+CRI_METHOD(checkpoint_container);
 
 CRI_METHOD(exec);
 CRI_METHOD(attach);

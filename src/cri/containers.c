@@ -91,6 +91,20 @@ CRI_METHOD(update_container_resources)
 	return 0;
 }
 
+CRI_METHOD(checkpoint_container)
+{
+	const Runtime__V1__CheckpointContainerRequest *req = request;
+
+	cri_subject(c, "%s", req->container_id);
+	if (str_empty(req->location))
+		return wire_wrong(NULL, "location", err, "required");
+	if (req->timeout < 0)
+		return wire_wrong(NULL, "timeout", err, "%lld is negative", (long long)req->timeout);
+	c->wait = pod_container_checkpoint(c->cri->settings.pods, req->container_id, req->location, req->timeout,
+					   cri_operation_done, c);
+	return 0;
+}
+
 CRI_METHOD(exec_sync)
 {
 	const Runtime__V1__ExecSyncRequest *req = request;

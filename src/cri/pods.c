@@ -119,6 +119,20 @@ Runtime__V1__PodSandboxStatus *cri_pod_status_of(struct cri_call *c, const struc
 	return st;
 }
 
+CRI_METHOD(checkpoint_pod)
+{
+	const Runtime__V1__CheckpointPodRequest *req = request;
+
+	cri_subject(c, "%s", req->pod_sandbox_id);
+	if (str_empty(req->output_path))
+		return wire_wrong(NULL, "output_path", err, "required");
+	if (req->n_options)
+		return err_set(err, ERR_UNSUPPORTED, "options: %s is not known", req->options[0]->key);
+	c->wait = pod_sandbox_checkpoint(c->cri->settings.pods, req->pod_sandbox_id, req->output_path,
+					 req->container_ids, req->n_container_ids, cri_operation_done, c);
+	return 0;
+}
+
 CRI_METHOD(pod_sandbox_status)
 {
 	const Runtime__V1__PodSandboxStatusRequest *req = request;

@@ -7,6 +7,7 @@
  * through a detached overlay mount that nobody else can see and that goes with its descriptor.
  */
 #include "cdi/cdi.h"
+#include "pod/checkpoint.h"
 #include "mnt/mnt.h"
 #include "pod/cgroup.h"
 #include "pod/files.h"
@@ -340,6 +341,11 @@ static int make(struct pod_op *op, struct pod_container *c, const struct image *
 		r = pod_op_stage(op, "preparing the snapshot", err);
 	if (r == 0)
 		r = store_snapshot_prepare(m->store, img->id, c->id, &options, &snap, err);
+	if (r == 0 && pod_checkpoint_is_archive(c->config->image)) {
+		r = pod_op_stage(op, "unpacking the checkpoint", err);
+		if (r == 0)
+			r = pod_checkpoint_unpack(c, c->config->image, snap.upper, err);
+	}
 	if (r == 0)
 		r = volumes_prepare(c, &a, &volumes, err);
 	if (r == 0)
@@ -431,13 +437,17 @@ static int create_op(struct pod_op *op, struct err *err)
 	struct pod_manager *m = op->m;
 	struct image *img = NULL;
 	struct pod_sandbox *p;
+	char *image = NULL;
 	int r = check_config(op->config, err);
 
 	if (r == 0)
 		r = pod_sandbox_get(m, op->id, &p, err);
 	if (r < 0)
 		return r;
-	r = image_get(m->images, op->config->image, &img, err);
+	if (pod_checkpoint_is_archive(op->config->image))
+		r = pod_checkpoint_image(op->config->image, &op->arena, &image, err);
+	if (r == 0)
+		r = image_get(m->images, image ? image : op->config->image, &img, err);
 	if (r == 0)
 		r = volumes_resolve(m, op->config, &op->arena, err);
 	if (r == 0)

@@ -3,6 +3,7 @@
  * each is one straight line over the shim's calls.
  */
 #include "pod/cgroup.h"
+#include "pod/checkpoint.h"
 #include "pod/plugins.h"
 #include "pod/userns.h"
 
@@ -55,6 +56,7 @@ static void note_start_error(struct pod_container *c, int64_t at, const struct e
 
 static int create_task(struct pod_container *c, const char *address, pid_t *ret_pid, struct err *err)
 {
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	CLEANUP(store_snapshot_done) struct store_snapshot snap = STORE_SNAPSHOT_INIT;
 	struct pod_manager *m = c->priv->m;
 	struct shim_create create = {
@@ -85,7 +87,11 @@ static int create_task(struct pod_container *c, const char *address, pid_t *ret_
 	}
 	create.upper = snap.upper;
 	create.work = snap.work;
-	return shim_task_create(address, &create, time_now_mono() + POD_TASK_CREATE_TIME, ret_pid, err);
+	create.checkpoint = pod_checkpoint_of(c, &a);
+	r = shim_task_create(address, &create, time_now_mono() + POD_TASK_CREATE_TIME, ret_pid, err);
+	if (create.checkpoint)
+		pod_checkpoint_used(c);
+	return r;
 }
 
 static int start_task(struct pod_op *op, struct pod_container *c, const char *address, int64_t *ret_at,

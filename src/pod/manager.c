@@ -46,6 +46,7 @@ static void settings_copy(struct pod_manager *m, const struct pod_settings *s)
 	m->settings = *s;
 	m->settings.root = arena_strdup(a, s->root);
 	m->settings.state = arena_strdup(a, s->state);
+	m->settings.criu = arena_strdup(a, s->criu);
 	m->settings.shim_binary = arena_strdup(a, s->shim_binary);
 	m->settings.pause_binary = arena_strdup(a, s->pause_binary);
 	m->host.quadratic_weight = s->quadratic_weight;

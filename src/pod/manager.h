@@ -214,6 +214,7 @@ struct pod_op {
 	const struct pod_config *pod_config;
 	const struct pod_container_config *config;
 	const struct pod_resources *resources, *overhead; /* update.c */
+	const char *location;    /* checkpoint.c, restore.c: of the archive */
 	int64_t grace, timeout;
 	char **cmd;
 	size_t n_cmd;

@@ -231,6 +231,7 @@ struct pod_settings {
 	bool systemd_cgroup;             /* slices and scopes, made by systemd */
 	bool quadratic_weight;           /* CPU shares become cpu.weight by the newer curve */
 	const char *seccomp_profile_root; /* relative Localhost profiles, /var/lib/kubelet/seccomp */
+	const char *criu;                /* absolute; NULL or "": of PATH */
 	const char *const *cdi_dirs;     /* borrowed for the manager's life */
 	size_t n_cdi_dirs;
 	const char *events_address;
@@ -317,6 +318,16 @@ struct pod_wait *pod_container_log_reopen(struct pod_manager *m, const char *id,
 
 /* Pods can have user namespaces here. Any thread. */
 bool pod_user_namespaces(const struct pod_manager *m);
+
+/* An archive at the absolute path `location` (0600), as other runtimes write it; the container is paused
+ * meanwhile and goes on after. What CRIU cannot do is an error in its words. timeout 0: ten minutes.
+ * CreateContainer with such a path as image restores it when it is started. */
+struct pod_wait *pod_container_checkpoint(struct pod_manager *m, const char *id, const char *location,
+					  int64_t timeout_s, pod_done_fn done, void *user);
+/* All running containers of a pod, or those of full ids, of one moment, as one archive. */
+struct pod_wait *pod_sandbox_checkpoint(struct pod_manager *m, const char *id, const char *location,
+					char *const *containers, size_t n_containers, pod_done_fn done,
+					void *user);
 
 /* True while any container's snapshot or record refers to the image id. Any thread. */
 bool pod_image_in_use(struct pod_manager *m, const char *image_id);

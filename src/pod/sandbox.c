@@ -170,7 +170,7 @@ void pod_shim_launch(const struct pod_sandbox *p, struct shim_launch *ret)
 	*ret = (struct shim_launch){
 		.binary = m->settings.shim_binary, .pod_id = p->id, .ns = "k8s.io", .state_dir = p->dir,
 		.bundle = p->dir, .events_address = m->settings.events_address,
-		.debug = log_level() == LOG_DEBUG,
+		.criu = m->settings.criu, .debug = log_level() == LOG_DEBUG,
 	};
 }
 

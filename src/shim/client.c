@@ -119,6 +119,7 @@ int shim_task_create(const char *address, const struct shim_create *what, int64_
 	req.id = text(what->id);
 	req.bundle = text(what->bundle);
 	req.terminal = what->terminal;
+	req.checkpoint = text(what->checkpoint);
 	if (what->stdin_open && !(req.stdin = make_stdin(what, &a, err)))
 		return -EIO;
 	if (what->log_path) {
@@ -151,14 +152,16 @@ int shim_task_create(const char *address, const struct shim_create *what, int64_
 	any.value.data = packed.data;
 	any.value.len = packed.len;
 	req.options = &any;
-	r = call(address, "Create", &req.base, &containerd__task__v2__create_task_response__descriptor, deadline,
+	r = call(address, "Create", &req.base, &containerd__task__v2__create_task_response__descriptor,
+		 deadline,
 		 &res, err);
 	return r < 0 ? r : pid_of(((TASK(CreateTaskResponse) *)res)->pid, ret_pid, err);
 }
 
 /* ---- the rest of a life ---- */
 
-int shim_task_start(const char *address, const char *id, const char *exec_id, int64_t deadline, pid_t *ret_pid,
+int shim_task_start(const char *address, const char *id, const char *exec_id, int64_t deadline,
+		    pid_t *ret_pid,
 		    struct err *err)
 {
 	CLEANUP(rpc_pb_free_ptr) ProtobufCMessage *res = NULL;
@@ -168,7 +171,8 @@ int shim_task_start(const char *address, const char *id, const char *exec_id, in
 
 	req.id = text(id);
 	req.exec_id = text(exec_id);
-	r = call(address, "Start", &req.base, &containerd__task__v2__start_response__descriptor, deadline, &res,
+	r = call(address, "Start", &req.base, &containerd__task__v2__start_response__descriptor, deadline,
+		 &res,
 		 err);
 	if (r == 0)
 		r = pid_of(((TASK(StartResponse) *)res)->pid, &pid, err);
@@ -196,7 +200,8 @@ int shim_task_delete(const char *address, const char *id, const char *exec_id, i
 
 	req.id = text(id);
 	req.exec_id = text(exec_id);
-	return call(address, "Delete", &req.base, &containerd__task__v2__delete_response__descriptor, deadline,
+	return call(address, "Delete", &req.base, &containerd__task__v2__delete_response__descriptor,
+		    deadline,
 		    NULL, err);
 }
 
@@ -210,7 +215,8 @@ int shim_task_state(const char *address, const char *id, const char *exec_id, in
 
 	req.id = text(id);
 	req.exec_id = text(exec_id);
-	r = call(address, "State", &req.base, &containerd__task__v2__state_response__descriptor, deadline, &m, err);
+	r = call(address, "State", &req.base, &containerd__task__v2__state_response__descriptor, deadline, &m,
+		 err);
 	if (r < 0)
 		return r;
 	res = (const TASK(StateResponse) *)m;
@@ -236,7 +242,8 @@ int shim_task_wait(const char *address, const char *id, const char *exec_id, int
 
 	req.id = text(id);
 	req.exec_id = text(exec_id);
-	r = call(address, "Wait", &req.base, &containerd__task__v2__wait_response__descriptor, deadline, &m, err);
+	r = call(address, "Wait", &req.base, &containerd__task__v2__wait_response__descriptor, deadline, &m,
+		 err);
 	if (r < 0)
 		return r;
 	res = (const TASK(WaitResponse) *)m;
@@ -245,7 +252,8 @@ int shim_task_wait(const char *address, const char *id, const char *exec_id, int
 	return 0;
 }
 
-int shim_task_resize(const char *address, const char *id, const char *exec_id, uint32_t width, uint32_t height,
+int shim_task_resize(const char *address, const char *id, const char *exec_id, uint32_t width,
+		     uint32_t height,
 		     int64_t deadline, struct err *err)
 {
 	TASK(ResizePtyRequest) req = CONTAINERD__TASK__V2__RESIZE_PTY_REQUEST__INIT;
@@ -286,6 +294,31 @@ int shim_task_update(const char *address, const char *id, const struct oci_resou
 	return call_empty(address, "Update", &req.base, deadline, err);
 }
 
+int shim_task_checkpoint(const char *address, const char *id, const char *path, const char *work_path,
+			 bool stop,
+			 int64_t deadline, struct err *err)
+{
+	TASK(CheckpointTaskRequest) req = CONTAINERD__TASK__V2__CHECKPOINT_TASK_REQUEST__INIT;
+	Containerd__Runc__V1__CheckpointOptions options = CONTAINERD__RUNC__V1__CHECKPOINT_OPTIONS__INIT;
+	Google__Protobuf__Any any = GOOGLE__PROTOBUF__ANY__INIT;
+	CLEANUP(buf_done) struct buf packed = BUF_INIT(64 * 1024);
+	int r;
+
+	req.id = text(id);
+	req.path = text(path);
+	options.exit = stop;
+	options.open_tcp = options.external_unix_sockets = options.file_locks = true;
+	options.work_path = text(work_path);
+	r = rpc_pb_pack(&options.base, &packed, err);
+	if (r < 0)
+		return r;
+	any.type_url = "containerd.runc.v1.CheckpointOptions";
+	any.value.data = packed.data;
+	any.value.len = packed.len;
+	req.options = &any;
+	return call_empty(address, "Checkpoint", &req.base, deadline, err);
+}
+
 int shim_task_pause(const char *address, const char *id, bool paused, int64_t deadline, struct err *err)
 {
 	TASK(PauseRequest) pause = CONTAINERD__TASK__V2__PAUSE_REQUEST__INIT;
@@ -311,7 +344,8 @@ int shim_log_reopen(const char *address, const char *id, int64_t deadline, struc
 	int r;
 
 	req.id = text(id);
-	r = ttrpc_call_once_pb(address, SHIM_SERVICE, "ReopenLog", &req.base, &google__protobuf__empty__descriptor,
+	r = ttrpc_call_once_pb(address, SHIM_SERVICE, "ReopenLog", &req.base,
+			       &google__protobuf__empty__descriptor,
 			       deadline, NULL, err);
 	return r < 0 ? err_wrap(err, r, "shim") : 0;
 }
@@ -325,7 +359,8 @@ int shim_attach(const char *address, const char *id, const char *out, const char
 	req.id = text(id);
 	req.stdout = text(out);
 	req.stderr = text(err_path);
-	r = ttrpc_call_once_pb(address, SHIM_SERVICE, "Attach", &req.base, &google__protobuf__empty__descriptor,
+	r = ttrpc_call_once_pb(address, SHIM_SERVICE, "Attach", &req.base,
+			       &google__protobuf__empty__descriptor,
 			       deadline, NULL, err);
 	return r < 0 ? err_wrap(err, r, "shim") : 0;
 }

@@ -268,6 +268,15 @@ void events_exec_added(const struct proc *p)
 	publish(p->task->shim->events, "/tasks/exec-added", "containerd.events.TaskExecAdded", &ev.base);
 }
 
+void events_checkpointed(const struct task *t, const char *path)
+{
+	Containerd__Events__TaskCheckpointed ev = CONTAINERD__EVENTS__TASK_CHECKPOINTED__INIT;
+
+	ev.container_id = t->id;
+	ev.checkpoint = (char *)path;
+	publish(t->shim->events, "/tasks/checkpointed", "containerd.events.TaskCheckpointed", &ev.base);
+}
+
 void events_paused(const struct task *t, bool paused)
 {
 	Containerd__Events__TaskPaused p = CONTAINERD__EVENTS__TASK_PAUSED__INIT;

@@ -26,4 +26,5 @@ void events_exit(const struct proc *p);
 void events_oom(const struct task *t);
 void events_delete(const struct proc *p);
 void events_exec_added(const struct proc *p);
+void events_checkpointed(const struct task *t, const char *path);
 void events_paused(const struct task *t, bool paused);

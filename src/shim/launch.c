@@ -18,7 +18,7 @@ static int run(const struct shim_launch *what, const char *id, const char *runti
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	CLEANUP(buf_done) struct buf err_out = BUF_INIT(ERR_TEXT_MAX / 2);
-	const char *argv[16], *env[8];
+	const char *argv[16], *env[9];
 	struct sys_spawn spawn = { .path = what->binary, .argv = argv, .env = env, .cwd = what->bundle,
 				   .deadline = deadline };
 	int status, r;
@@ -44,6 +44,8 @@ static int run(const struct shim_launch *what, const char *id, const char *runti
 		env[e++] = arena_printf(&a, "TTRPC_ADDRESS=%s", what->events_address);
 	if (!str_empty(runtime_root))
 		env[e++] = arena_printf(&a, "CAISSON_RUNTIME_ROOT=%s", runtime_root);
+	if (!str_empty(what->criu))
+		env[e++] = arena_printf(&a, "CAISSON_CRIU=%s", what->criu);
 	env[e] = NULL;
 	r = sys_spawn_run(&spawn, out, &err_out, &status);
 	if (r < 0)

@@ -14,6 +14,8 @@ struct op {
 	uint8_t *payload;
 	size_t n_payload;
 	int number; /* a signal; pause or resume */
+	struct arena arena;
+	struct runtime_checkpoint checkpoint; /* strings in the arena */
 };
 
 struct op *op_new(struct task *t, struct proc *p, task_done_fn done, void *user);

@@ -38,6 +38,7 @@ struct shim_options {
 	const char *state_dir;    /* environment CAISSON_SHIM_STATE; NULL: made from ns and id */
 	const char *runtime_root; /* environment CAISSON_RUNTIME_ROOT; NULL: the default */
 	const char *events;       /* environment TTRPC_ADDRESS; NULL: none */
+	const char *criu;         /* environment CAISSON_CRIU; NULL: "criu" of PATH */
 	bool debug;
 };
 

@@ -140,10 +140,11 @@ static void on_create(struct ttrpc_call *call, const void *request, void *user)
 		.in = req->stdin,
 		.out = req->stdout,
 		.err = req->stderr,
+		.checkpoint = req->checkpoint,
 	};
 
-	if (!err.kind && !str_empty(req->checkpoint))
-		err_set(&err, ERR_UNSUPPORTED, "restoring from a checkpoint is not supported");
+	if (!err.kind && !str_empty(req->parent_checkpoint))
+		err_set(&err, ERR_UNSUPPORTED, "a parent checkpoint: its images are to be below the checkpoint's own");
 	if (err.kind) {
 		ttrpc_call_fail(call, &err);
 		return;
@@ -251,11 +252,31 @@ static void on_resume(struct ttrpc_call *call, const void *request, void *user)
 
 static void on_checkpoint(struct ttrpc_call *call, const void *request, void *user)
 {
+	const TASK(CheckpointTaskRequest) *req = request;
+	CLEANUP(rpc_pb_free_ptr) ProtobufCMessage *options = NULL;
+	struct task_checkpoint what = { .id = req->id, .path = req->path };
+	const Containerd__Runc__V1__CheckpointOptions *o;
 	struct err err = ERR_INIT;
 
-	err_set(&err, ERR_UNSUPPORTED, "container %s: checkpointing is not supported",
-		((const TASK(CheckpointTaskRequest) *)request)->id);
-	ttrpc_call_fail(call, &err);
+	if (req->options && str_has_suffix(req->options->type_url, "containerd.runc.v1.CheckpointOptions") &&
+	    rpc_pb_unpack(&containerd__runc__v1__checkpoint_options__descriptor, req->options->value.data,
+			  req->options->value.len, &options, &err) < 0) {
+		ttrpc_call_fail(call, &err);
+		return;
+	}
+	o = (const void *)options;
+	if (o) {
+		what.exit = o->exit;
+		what.tcp_established = o->open_tcp;
+		what.ext_unix_sk = o->external_unix_sockets;
+		what.shell_job = o->terminal;
+		what.file_locks = o->file_locks;
+		what.work_path = o->work_path;
+		what.parent_path = o->parent_path;
+		if (!str_empty(o->image_path))
+			what.path = o->image_path;
+	}
+	task_checkpoint(user, &what, reply_empty, call);
 }
 
 static void on_resize(struct ttrpc_call *call, const void *request, void *user)

@@ -50,6 +50,7 @@ struct shim_launch {
 	const char *state_dir;  /* <state>/pods/<pod>: shim.json, socket, log of the shim itself */
 	const char *bundle;     /* working directory of the start command */
 	const char *events_address; /* ttrpc socket for Events.Forward; "" for none */
+	const char *criu;       /* NULL: "criu" of PATH */
 	bool debug;
 };
 
@@ -86,13 +87,15 @@ struct shim_create {
 	bool systemd_cgroup;        /* linux.cgroupsPath names a unit of systemd's */
 	const char *log_path;       /* becomes cri://log_path; "": only for those who attach; NULL: /dev/null */
 	bool terminal;
+	const char *checkpoint;     /* directory of CRIU's images: restored, instead of started */
 	bool stdin_open;            /* stdin is the FIFO <bundle>/stdin, which shim_task_create makes;
 				     * whoever attaches opens it for writing, shim_task_close_stdin ends it */
 };
 
 int shim_task_create(const char *address, const struct shim_create *what, int64_t deadline, pid_t *ret_pid,
 		     struct err *err);
-int shim_task_start(const char *address, const char *id, const char *exec_id, int64_t deadline, pid_t *ret_pid,
+int shim_task_start(const char *address, const char *id, const char *exec_id, int64_t deadline,
+		    pid_t *ret_pid,
 		    struct err *err);
 int shim_task_kill(const char *address, const char *id, const char *exec_id, int sig, bool all,
 		   int64_t deadline, struct err *err);
@@ -124,7 +127,8 @@ struct shim_exec {
 };
 
 int shim_task_exec(const char *address, const struct shim_exec *what, int64_t deadline, struct err *err);
-int shim_task_resize(const char *address, const char *id, const char *exec_id, uint32_t width, uint32_t height,
+int shim_task_resize(const char *address, const char *id, const char *exec_id, uint32_t width,
+		     uint32_t height,
 		     int64_t deadline, struct err *err);
 /* The process reads to the end of its input once every other writer has closed, too. */
 int shim_task_close_stdin(const char *address, const char *id, const char *exec_id, int64_t deadline,
@@ -140,6 +144,11 @@ int shim_attach(const char *address, const char *id, const char *out, const char
 		struct err *err);
 int shim_task_update(const char *address, const char *id, const struct oci_resources *resources,
 		     int64_t deadline, struct err *err);
+/* Into a directory, by CRIU; its log is below work_path. The container goes on, unless `stop`: then it
+ * has ended. What CRIU cannot do is said in its words. */
+int shim_task_checkpoint(const char *address, const char *id, const char *path, const char *work_path,
+			 bool stop,
+			 int64_t deadline, struct err *err);
 int shim_task_pause(const char *address, const char *id, bool paused, int64_t deadline, struct err *err);
 
 int shim_log_reopen(const char *address, const char *id, int64_t deadline, struct err *err);

@@ -35,6 +35,7 @@ static void op_answer(struct op *op, const struct err *err)
 	struct task_answer answer = { op->proc->pid, op->proc->code, op->proc->exited_at };
 
 	op->done(&answer, err, op->user);
+	arena_done(&op->arena);
 	free(op->payload);
 	free(op);
 }
@@ -172,6 +173,7 @@ void task_free(struct task *t)
 	arena_done(&t->arena);
 	free(t->id);
 	free(t->bundle);
+	free(t->checkpoint);
 	free(t->root);
 	free(t);
 }
@@ -231,7 +233,18 @@ static int create_job(void *user, struct job_result *ret, struct err *err)
 	what.systemd_cgroup = t->systemd_cgroup;
 	if (t->init.io.terminal)
 		what.console_socket = JOB_CONSOLE_FD;
-	r = runtime_create(&what, &ret->pid, err);
+	if (t->checkpoint) {
+		struct runtime_restore restore = RUNTIME_RESTORE_INIT;
+
+		restore.create = what;
+		restore.images.path = t->checkpoint;
+		restore.images.work_path = t->bundle;
+		restore.images.criu = t->shim->options->criu;
+		restore.images.tcp_established = restore.images.ext_unix_sk = restore.images.file_locks = true;
+		r = runtime_restore(&restore, &ret->pid, err);
+	} else {
+		r = runtime_create(&what, &ret->pid, err);
+	}
 	if (r < 0) {
 		if (t->n_mounts)
 			rootfs_unmount(t->bundle, NULL);
@@ -309,7 +322,8 @@ static int plan_rootfs(struct task *t, const struct task_create *what, struct er
 {
 	int r = 0;
 
-	if (what->n_mounts == 1 && str_eq(what->mounts[0].type, "overlay") && str_empty(what->mounts[0].target))
+	if (what->n_mounts == 1 && str_eq(what->mounts[0].type, "overlay") &&
+	    str_empty(what->mounts[0].target))
 		r = rootfs_parse_overlay(what->mounts[0].options, what->mounts[0].n_options, &t->arena,
 					 &t->overlay, err);
 	if (r != 0)
@@ -348,6 +362,7 @@ struct task *task_new(struct shim *s, const struct task_create *what)
 	t->no_pivot = what->no_pivot;
 	t->no_new_keyring = what->no_new_keyring;
 	t->systemd_cgroup = what->systemd_cgroup;
+	t->checkpoint = str_empty(what->checkpoint) ? NULL : mem_strdup(what->checkpoint);
 	proc_init(&t->init, t, "");
 	stdio_init(&t->init.io, s, what->terminal, what->in, what->out, what->err);
 	return t;
@@ -520,6 +535,55 @@ static int update_job(void *user, struct job_result *ret, struct err *err)
 	if (r < 0)
 		return err_wrap(err, r, "resources");
 	return runtime_update(op->task->root, op->task->id, &resources, err);
+}
+
+static int checkpoint_job(void *user, struct job_result *ret, struct err *err)
+{
+	struct op *op = user;
+
+	return runtime_checkpoint(&op->checkpoint, err);
+}
+
+static void checkpoint_done(struct job_result *res, void *user)
+{
+	struct op *op = user;
+
+	if (res->r == 0)
+		events_checkpointed(op->task, op->checkpoint.images.path);
+	op_end(op, res->r < 0 ? &res->err : NULL);
+}
+
+static const char *given(const char *s, struct arena *a)
+{
+	return str_empty(s) ? NULL : arena_strdup(a, s);
+}
+
+void task_checkpoint(struct shim *s, const struct task_checkpoint *what, task_done_fn done, void *user)
+{
+	struct err err = ERR_INIT;
+	struct task *t = task_find(s, what->id, &err);
+	struct op *op;
+
+	if (t && (!t->init.alive || t->deleter || t->init.status != SHIM_RUNNING))
+		err_set(&err, ERR_STATE, "container %s: it is not running", what->id);
+	else if (t && what->path[0] != '/')
+		err_set(&err, ERR_INVALID, "path of the checkpoint %s: not an absolute path", what->path);
+	if (err.kind) {
+		done(NULL, &err, user);
+		return;
+	}
+	op = op_new(t, &t->init, done, user);
+	op->checkpoint = (struct runtime_checkpoint)RUNTIME_CHECKPOINT_INIT;
+	op->checkpoint.root = t->root;
+	op->checkpoint.id = t->id;
+	op->checkpoint.leave_running = !what->exit;
+	op->checkpoint.parent_path = given(what->parent_path, &op->arena);
+	op->checkpoint.images = (struct runtime_images){
+		.path = arena_strdup(&op->arena, what->path), .work_path = given(what->work_path, &op->arena),
+		.criu = s->options->criu, .tcp_established = what->tcp_established,
+		.ext_unix_sk = what->ext_unix_sk, .shell_job = what->shell_job, .file_locks = what->file_locks,
+	};
+	op_run(op, checkpoint_job, NULL, checkpoint_done);
 }
 
 static void update_done(struct job_result *res, void *user)

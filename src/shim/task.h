@@ -68,6 +68,7 @@ struct task {
 	struct rootfs_mount *mounts;
 	size_t n_mounts;    /* on the host */
 	bool no_pivot, no_new_keyring, systemd_cgroup;
+	char *checkpoint;   /* images that it is made from; NULL: none. It runs before start is asked for */
 	struct cgroup *cgroup;
 	bool pid_ns_init, oom_killed;
 	int oom_fd;
@@ -85,6 +86,7 @@ struct task_create {
 	bool terminal;
 	const char *in, *out, *err;
 	bool no_pivot, no_new_keyring, systemd_cgroup;
+	const char *checkpoint; /* directory of images: restored, instead of started. "" or NULL: not */
 };
 
 void task_create(struct shim *s, const struct task_create *what, task_done_fn done, void *user);
@@ -97,6 +99,13 @@ void task_pause(struct shim *s, const char *id, bool pause, task_done_fn done, v
 /* resources: an OCI resources document. */
 void task_update(struct shim *s, const char *id, const uint8_t *resources, size_t len, task_done_fn done,
 		 void *user);
+struct task_checkpoint {
+	const char *id, *path, *work_path, *parent_path; /* "" or NULL but for path: not given */
+	bool exit; /* else the container goes on */
+	bool tcp_established, ext_unix_sk, shell_job, file_locks;
+};
+
+void task_checkpoint(struct shim *s, const struct task_checkpoint *what, task_done_fn done, void *user);
 /* Answered at once when it has exited already. task_unwait: the waiter is gone. */
 void task_wait(struct shim *s, const char *id, const char *exec_id, task_done_fn done, void *user);
 void task_unwait(struct shim *s, void *user);

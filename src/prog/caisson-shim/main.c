@@ -8,7 +8,7 @@
  * start makes the socket, leaves the server behind and prints the address; delete removes
  * what is left of a container whose shim is gone. Options are Go's: one or two dashes, the
  * value beside or behind a "=". The environment adds what the command line has no word for:
- * TTRPC_ADDRESS (events), CAISSON_SHIM_STATE, CAISSON_RUNTIME_ROOT.
+ * TTRPC_ADDRESS (events), CAISSON_SHIM_STATE, CAISSON_RUNTIME_ROOT, CAISSON_CRIU.
  */
 #include "runtime/runtime.h"
 #include "shim/server.h"
@@ -57,6 +57,7 @@ int main(int argc, char **argv)
 		.state_dir = getenv("CAISSON_SHIM_STATE"),
 		.runtime_root = getenv("CAISSON_RUNTIME_ROOT"),
 		.events = getenv("TTRPC_ADDRESS"),
+		.criu = getenv("CAISSON_CRIU"),
 	};
 	const struct {
 		const char *name;

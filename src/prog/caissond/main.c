@@ -159,6 +159,7 @@ static int open_pods(struct daemon *d, struct err *err)
 		.systemd_cgroup = c->pods.cgroup_driver,
 		.quadratic_weight = c->pods.cpu_weight,
 		.seccomp_profile_root = c->pods.seccomp_profile_root,
+		.criu = c->pods.criu,
 		.cdi_dirs = (const char *const *)c->pods.cdi_spec_dirs,
 		.n_cdi_dirs = c->pods.n_cdi_spec_dirs,
 		.events_address = "",

@@ -1,0 +1,488 @@
+/*
+ * Writing tar by hand (POSIX.1-2001 pax: a header of 512 bytes, in front of it another one with what does
+ * not fit), and reading by libarchive; unpacking is the layers' (unpack.c).
+ */
+#include "image/archive.h"
+
+#include "image/image.h"
+#include "image/source.h"
+#include "image/unpack.h"
+#include "sys/sys.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+
+enum { COPY_SIZE = 128 * 1024, DEPTH_MAX = 512, XATTR_MAX = 64 * 1024, BLOCK = 512, PAX_MAX = 1 << 20 };
+
+struct archive_writer {
+	char *path, *temporary;
+	int fd;
+	struct arena arena; /* names of files that have more than one */
+	struct map links;
+};
+
+struct link {
+	char *key, *name;
+};
+
+struct header {
+	char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], sum[8], type, link[100], magic[8], user[32],
+		group[32], major[8], minor[8], prefix[155], rest[12];
+};
+
+_Static_assert(sizeof(struct header) == BLOCK, "a header is one block");
+
+/* What an entry is; data follows by put_content. */
+struct entry {
+	char type; /* '0' file, '1' link, '2' symlink, '3' 'c', '4' 'b', '5' directory, '6' FIFO */
+	const char *name, *target;
+	uint64_t size;
+	struct stat st; /* mode, owner, time, device */
+	struct buf *pax; /* more records, or NULL */
+};
+
+static int write_failed(struct archive_writer *w, int r, struct err *err)
+{
+	return err_sys(err, r, "write %s", w->path);
+}
+
+int archive_create(const char *path, struct archive_writer **ret, struct err *err)
+{
+	struct archive_writer *w = mem_new(1, sizeof(*w));
+
+	w->path = mem_strdup(path);
+	w->temporary = mem_printf("%s.part-%d", path, (int)getpid());
+	w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (w->fd < 0) {
+		int r = err_sys(err, errno, "make %s", w->temporary);
+
+		free(take_ptr(&w->temporary));
+		archive_abandon(w);
+		return r;
+	}
+	*ret = w;
+	return 0;
+}
+
+void archive_abandon(struct archive_writer *w)
+{
+	if (!w)
+		return;
+	if (w->temporary)
+		unlink(w->temporary);
+	fd_drop(&w->fd);
+	map_done(&w->links);
+	arena_done(&w->arena);
+	free(w->temporary);
+	free(w->path);
+	free(w);
+}
+
+int archive_close(struct archive_writer *w, struct err *err)
+{
+	static const char end[2 * BLOCK];
+	int r = sys_write_all(w->fd, end, sizeof(end));
+
+	if (r == 0 && (fsync(w->fd) < 0 || rename(w->temporary, w->path) < 0))
+		r = -errno;
+	if (r < 0)
+		write_failed(w, r, err);
+	else
+		free(take_ptr(&w->temporary));
+	archive_abandon(w);
+	return r;
+}
+
+/* ---- headers ---- */
+
+/* "NN key=value\n", where NN counts itself. */
+static void put_record(struct buf *pax, const char *key, const void *value, size_t len)
+{
+	size_t rest = strlen(key) + len + 3, total = rest + 1;
+	char number[24];
+
+	while ((size_t)snprintf(number, sizeof(number), "%zu", total) + rest != total)
+		total = rest + strlen(number);
+	buf_printf(pax, "%s %s=", number, key);
+	buf_append(pax, value, len);
+	buf_puts(pax, "\n");
+}
+
+/* Octal with a zero byte behind it; what is too large is in the pax header. */
+static void octal(char *field, size_t size, uint64_t value)
+{
+	uint64_t most = (UINT64_C(1) << 3 * (size - 1)) - 1;
+
+	snprintf(field, size, "%0*llo", (int)size - 1, (unsigned long long)(value > most ? 0 : value));
+}
+
+static int put_block(struct archive_writer *w, const struct entry *e, char type, const char *name,
+		     uint64_t size,
+		     struct err *err)
+{
+	struct header h = { .type = type, .magic = "ustar" };
+	unsigned sum = 0;
+	int r;
+
+	memcpy(h.name, name, strnlen(name, sizeof(h.name)));
+	if (e->target)
+		memcpy(h.link, e->target, strnlen(e->target, sizeof(h.link)));
+	memcpy(h.magic + 6, "00", 2);
+	octal(h.mode, sizeof(h.mode), e->st.st_mode & 07777);
+	octal(h.uid, sizeof(h.uid), e->st.st_uid);
+	octal(h.gid, sizeof(h.gid), e->st.st_gid);
+	octal(h.size, sizeof(h.size), size);
+	octal(h.mtime, sizeof(h.mtime), e->st.st_mtim.tv_sec < 0 ? 0 : (uint64_t)e->st.st_mtim.tv_sec);
+	octal(h.major, sizeof(h.major), type == '3' || type == '4' ? major(e->st.st_rdev) : 0);
+	octal(h.minor, sizeof(h.minor), type == '3' || type == '4' ? minor(e->st.st_rdev) : 0);
+	memset(h.sum, ' ', sizeof(h.sum));
+	for (size_t i = 0; i < sizeof(h); i++)
+		sum += ((const unsigned char *)&h)[i];
+	snprintf(h.sum, sizeof(h.sum) - 1, "%06o", sum);
+	r = sys_write_all(w->fd, &h, sizeof(h));
+	return r < 0 ? write_failed(w, r, err) : 0;
+}
+
+static int pad(struct archive_writer *w, uint64_t size, struct err *err)
+{
+	static const char zeroes[BLOCK];
+	int r = size % BLOCK ? sys_write_all(w->fd, zeroes, BLOCK - size % BLOCK) : 0;
+
+	return r < 0 ? write_failed(w, r, err) : 0;
+}
+
+static void number_record(struct buf *pax, const char *key, uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	put_record(pax, key, text, strlen(text));
+}
+
+static int put_header(struct archive_writer *w, const struct entry *e, struct err *err)
+{
+	CLEANUP(buf_done) struct buf pax = BUF_INIT(PAX_MAX);
+	char time[40];
+	int r = 0;
+
+	if (e->pax)
+		buf_append(&pax, e->pax->data, e->pax->len);
+	if (strlen(e->name) > sizeof(((struct header *)0)->name))
+		put_record(&pax, "path", e->name, strlen(e->name));
+	if (e->target && strlen(e->target) > sizeof(((struct header *)0)->link))
+		put_record(&pax, "linkpath", e->target, strlen(e->target));
+	if (e->size >= UINT64_C(1) << 33)
+		number_record(&pax, "size", e->size);
+	if (e->st.st_uid >= 1u << 21)
+		number_record(&pax, "uid", e->st.st_uid);
+	if (e->st.st_gid >= 1u << 21)
+		number_record(&pax, "gid", e->st.st_gid);
+	snprintf(time, sizeof(time), "%lld.%09ld", (long long)e->st.st_mtim.tv_sec, e->st.st_mtim.tv_nsec);
+	put_record(&pax, "mtime", time, strlen(time));
+	r = put_block(w, e, 'x', "PaxHeader", pax.len, err);
+	if (r == 0 && (r = sys_write_all(w->fd, pax.data, pax.len)) < 0)
+		write_failed(w, r, err);
+	if (r == 0)
+		r = pad(w, pax.len, err);
+	return r < 0 ? r : put_block(w, e, e->type, e->name, e->size, err);
+}
+
+/* As many bytes as its header said; what grew meanwhile is cut, what shrank is filled with zeroes. */
+static int put_content(struct archive_writer *w, const char *name, int fd, uint64_t size, struct err *err)
+{
+	autofree char *bytes = mem_new(1, COPY_SIZE);
+	uint64_t left = size;
+
+	while (left > 0) {
+		size_t want = left < COPY_SIZE ? (size_t)left : COPY_SIZE;
+		ssize_t n = read(fd, bytes, want);
+		int r;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(err, errno, "read %s", name);
+		if (n == 0) {
+			memset(bytes, 0, want);
+			n = (ssize_t)want;
+		}
+		r = sys_write_all(w->fd, bytes, (size_t)n);
+		if (r < 0)
+			return write_failed(w, r, err);
+		left -= (uint64_t)n;
+	}
+	return pad(w, size, err);
+}
+
+int archive_add_text(struct archive_writer *w, const char *name, const void *data, size_t len,
+		     struct err *err)
+{
+	struct entry e = { .type = '0', .name = name, .size = len, .st = { .st_mode = 0600 } };
+	int r;
+
+	e.st.st_mtim.tv_sec = time_now_real() / NSEC_PER_SEC;
+	r = put_header(w, &e, err);
+	if (r == 0 && (r = sys_write_all(w->fd, data, len)) < 0)
+		write_failed(w, r, err);
+	return r < 0 ? r : pad(w, len, err);
+}
+
+int archive_add_file(struct archive_writer *w, const char *name, const char *path, struct err *err)
+{
+	autofd int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	struct entry e = { .type = '0', .name = name };
+	int r;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : err_sys(err, errno, "open %s", path);
+	if (fstat(fd, &e.st) < 0 || !S_ISREG(e.st.st_mode))
+		return err_set(err, ERR_INVALID, "%s: no regular file", path);
+	e.size = (uint64_t)e.st.st_size;
+	r = put_header(w, &e, err);
+	return r < 0 ? r : put_content(w, path, fd, e.size, err);
+}
+
+/* ---- trees ---- */
+
+static void put_xattrs(struct buf *pax, int fd, bool layer)
+{
+	autofree char *names = mem_new(1, XATTR_MAX), *value = mem_new(1, XATTR_MAX);
+	char path[SYS_FD_PATH_MAX];
+	ssize_t n = listxattr(sys_fd_path(fd, path), names, XATTR_MAX);
+
+	for (char *name = names; n > 0 && name < names + n; name += strlen(name) + 1) {
+		char key[300];
+		ssize_t len;
+
+		if (str_skip_prefix(name, "trusted.overlay.") || str_eq(name, "security.selinux") ||
+		    (!layer && !str_skip_prefix(name, "user.")))
+			continue;
+		len = getxattr(path, name, value, XATTR_MAX);
+		snprintf(key, sizeof(key), "SCHILY.xattr.%s", name);
+		if (len >= 0)
+			put_record(pax, key, value, (size_t)len);
+	}
+}
+
+static bool is_opaque(int fd)
+{
+	char path[SYS_FD_PATH_MAX], value[4];
+
+	return getxattr(sys_fd_path(fd, path), "trusted.overlay.opaque", value, sizeof(value)) == 1 &&
+	       value[0] == 'y';
+}
+
+static int put_marker(struct archive_writer *w, const char *dir, const char *name, struct err *err)
+{
+	autofree char *path = mem_printf("%s.wh.%s", dir, name);
+
+	return archive_add_text(w, path, "", 0, err);
+}
+
+static char type_of(mode_t mode)
+{
+	return S_ISDIR(mode) ? '5' : S_ISLNK(mode) ? '2' : S_ISCHR(mode) ? '3' : S_ISBLK(mode) ? '4' :
+	       S_ISFIFO(mode) ? '6' : '0';
+}
+
+/* The name under which the file is in the archive already, or NULL and it is noted. */
+static const char *known(struct archive_writer *w, const struct stat *st, const char *name)
+{
+	char *key = arena_printf(&w->arena, "%llu:%llu", (unsigned long long)st->st_dev,
+				 (unsigned long long)st->st_ino);
+	struct link *l = map_get(&w->links, key);
+
+	if (l)
+		return l->name;
+	l = arena_new(&w->arena, 1, sizeof(*l));
+	*l = (struct link){ key, arena_strdup(&w->arena, name) };
+	map_put(&w->links, key, l);
+	return NULL;
+}
+
+/* The entry behind the O_PATH descriptor. */
+static int put_entry(struct archive_writer *w, const char *name, int fd, const struct stat *st, bool layer,
+		     struct err *err)
+{
+	CLEANUP(buf_done) struct buf pax = BUF_INIT(PAX_MAX / 2);
+	struct entry e = { .type = type_of(st->st_mode), .name = name, .st = *st, .pax = &pax };
+	char link[SYS_FD_PATH_MAX], target[PATH_MAX];
+	int r;
+
+	if (e.type == '2') {
+		ssize_t n = readlinkat(fd, "", target, sizeof(target) - 1);
+
+		target[n < 0 ? 0 : n] = '\0';
+		e.target = target;
+	} else {
+		put_xattrs(&pax, fd, layer);
+	}
+	if (e.type != '5' && st->st_nlink > 1 && (e.target = known(w, st, name)))
+		e.type = '1';
+	if (e.type == '0')
+		e.size = (uint64_t)st->st_size;
+	r = put_header(w, &e, err);
+	if (r == 0 && e.size) {
+		autofd int in = open(sys_fd_path(fd, link), O_RDONLY | O_CLOEXEC);
+
+		r = in < 0 ? err_sys(err, errno, "open %s", name) : put_content(w, name, in, e.size, err);
+	}
+	return r;
+}
+
+static int put_dir(struct archive_writer *w, const char *prefix, int dirfd, bool layer, int depth,
+		   struct err *err)
+{
+	int scan = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	DIR *dir = scan < 0 ? NULL : fdopendir(scan);
+	struct dirent *d;
+
+	if (!dir)
+		return err_sys(err, errno, "read directory %s", prefix);
+	if (depth > DEPTH_MAX)
+		r = err_set(err, ERR_LIMIT, "%s: nested too deeply", prefix);
+	if (r == 0 && layer && is_opaque(dirfd))
+		r = put_marker(w, prefix, ".wh..opq", err);
+	while (r == 0 && (d = readdir(dir))) {
+		autofd int fd = -EBADF;
+		autofree char *name = mem_printf("%s%s", prefix, d->d_name);
+		struct stat st;
+
+		if (str_eq(d->d_name, ".") || str_eq(d->d_name, ".."))
+			continue;
+		fd = openat(dirfd, d->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0 || fstat(fd, &st) < 0) {
+			r = errno == ENOENT ? 0 : err_sys(err, errno, "open %s", name);
+			continue;
+		}
+		if (layer && S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0)) {
+			r = put_marker(w, prefix, d->d_name, err);
+		} else if (!S_ISSOCK(st.st_mode)) {
+			r = put_entry(w, name, fd, &st, layer, err);
+			if (r == 0 && S_ISDIR(st.st_mode)) {
+				autofree char *below = mem_printf("%s/", name);
+
+				r = put_dir(w, below, fd, layer, depth + 1, err);
+			}
+		}
+	}
+	closedir(dir);
+	return r;
+}
+
+int archive_add_tree(struct archive_writer *w, const char *prefix, const char *path, bool layer,
+		     struct err *err)
+{
+	autofree char *below = *prefix ? mem_printf("%s/", prefix) : mem_strdup("");
+	autofd int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+	int r = 0;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(err, errno, "open %s", path);
+	if (*prefix)
+		r = put_entry(w, prefix, fd, &st, layer, err);
+	return r < 0 ? r : put_dir(w, below, fd, layer, 0, err);
+}
+
+/* ---- reading ---- */
+
+struct reader {
+	struct source *from;
+	struct err *err;
+	char bytes[8192];
+};
+
+static la_ssize_t read_more(struct archive *ar, void *user, const void **ret)
+{
+	struct reader *r = user;
+	ssize_t n = source_read(r->from, r->bytes, sizeof(r->bytes), r->err);
+
+	*ret = r->bytes;
+	if (n < 0)
+		archive_set_error(ar, EIO, "%s", r->err ? r->err->text : "read");
+	return n;
+}
+
+static int find_text(struct archive *ar, const char *path, const char *name, struct buf *out, struct err *err)
+{
+	struct archive_entry *e;
+	char bytes[8192];
+	la_ssize_t n;
+	int next;
+
+	while ((next = archive_read_next_header(ar, &e)) >= ARCHIVE_WARN && next != ARCHIVE_EOF) {
+		const char *entry = archive_entry_pathname(e);
+
+		if (!entry || !str_eq(str_skip_prefix(entry, "./") ? entry + 2 : entry, name))
+			continue;
+		while ((n = archive_read_data(ar, bytes, sizeof(bytes))) > 0)
+			if (buf_append(out, bytes, (size_t)n) < 0)
+				return err_set(err, ERR_LIMIT, "%s: %s is larger than %zu bytes", path, name,
+					       out->max);
+		if (n == 0)
+			return 0;
+		next = ARCHIVE_FATAL;
+		break;
+	}
+	if (next < ARCHIVE_WARN)
+		return err_set(err, ERR_INVALID, "%s: no tar archive: %.300s", path,
+			       archive_error_string(ar));
+	return err_set(err, ERR_NOT_FOUND, "%s: has no %s", path, name);
+}
+
+int archive_read_text(const char *path, const char *name, struct buf *out, struct err *err)
+{
+	autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	struct err read_err = ERR_INIT;
+	struct reader reader = { .err = &read_err };
+	struct source_inflate *inflate;
+	struct source_fd file;
+	struct archive *ar;
+	int r;
+
+	if (fd < 0)
+		return err_sys(err, errno, "open %s", path);
+	source_fd_init(&file, fd, path);
+	inflate = source_inflate_new(&file.source, UINT64_C(64) << 30, 1000);
+	reader.from = source_inflate_source(inflate);
+	ar = archive_read_new();
+	archive_read_support_format_tar(ar);
+	r = archive_read_open(ar, &reader, NULL, read_more, NULL) == ARCHIVE_OK ?
+		    find_text(ar, path, name, out, err) :
+		    err_set(err, ERR_INVALID, "%s: no tar archive: %.300s", path, archive_error_string(ar));
+	archive_read_free(ar);
+	source_inflate_free(inflate);
+	return r;
+}
+
+int archive_extract(const char *path, const char *dir, struct err *err)
+{
+	const struct image_limits limits = {
+		.layer_bytes = UINT64_C(64) << 30, .layer_entries = 4000000, .layer_ratio = 1000,
+	};
+	struct unpack_result result = UNPACK_RESULT_INIT;
+	autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	autofd int into = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct source_inflate *inflate;
+	struct source_fd file;
+	int r;
+
+	if (fd < 0)
+		return err_sys(err, errno, "open %s", path);
+	if (into < 0)
+		return err_sys(err, errno, "open %s", dir);
+	source_fd_init(&file, fd, path);
+	inflate = source_inflate_new(&file.source, limits.layer_bytes, limits.layer_ratio);
+	r = unpack_layer(into, source_inflate_source(inflate), &limits, &result, err);
+	source_inflate_free(inflate);
+	unpack_result_done(&result);
+	return r < 0 ? err_wrap(err, r, "%s", path) : 0;
+}

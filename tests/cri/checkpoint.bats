@@ -1,0 +1,145 @@
+# Checkpoints of containers and pods, and what is restored from them. Needs a CRIU that works here.
+
+load daemon.bash
+load rpc.bash
+
+setup_file() {
+	command -v protoc >/dev/null || skip "protoc is not installed"
+	daemon_prepare
+	export criu
+	criu=$("$repo/tools/install-criu" 2>"$dir/why") || criu=
+	sed -i "s|^pods:|&\n  criu: ${criu:-/usr/sbin/criu}|" "$dir/config.yaml"
+	registry_start
+	daemon_start
+	crictl pull "$image" >/dev/null
+	export pod pod_json
+	pod_json=$(pod_config one)
+	pod=$(crictl runp "$pod_json")
+}
+
+teardown_file() { daemon_end; }
+
+teardown() {
+	[ -n "$BATS_TEST_COMPLETED" ] || { tail -n 25 "$dir/log"; }
+	for id in $(crictl ps -aq); do crictl rm -f "$id" >/dev/null; done
+}
+
+works() { [ -n "$criu" ] || skip "no CRIU: $(tail -n 1 "$dir/why")"; }
+
+# counts in its memory and tells its log; its own pid namespace, as the kubelet asks for
+own_pid='{"linux": {"security_context": {"namespace_options": {"pid": 1}}}}'
+counter='x=0; echo changed >/etc/changed; rm /etc/serve; while :; do x=$((x+1)); echo "count $x"; sleep 0.1; done'
+log_of() { cat "$dir/logs/$1/$2.log" 2>/dev/null; }
+counts() { log_of "$1" "$2" | grep -o 'count [0-9]*' | cut -d' ' -f2; }
+wait_count() { # pod container number
+	for _ in $(seq 200); do
+		[ "$(counts "$1" "$2" | tail -n 1)" -ge "$3" ] 2>/dev/null && return
+		sleep 0.05
+	done
+	log_of "$1" "$2" | tail
+	return 1
+}
+# restored NAME ARCHIVE: created from it; prints the id
+restored() {
+	local extra
+	extra=$(jq -c --arg a "$2" '. + {image: {image: $a}}' <<<"$own_pid")
+	crictl create "$pod" "$(container_config "$1" 'not used' "$extra")" "$pod_json"
+}
+
+@test "a container's archive has what the kubelet's tools look for, and the container goes on" {
+	works
+	id=$(run_container "$pod" "$pod_json" c "$counter" "$own_pid")
+	wait_count one c 3
+	crictl checkpoint --export "$dir/c.tar" "$id"
+	[ "$(stat -c %a "$dir/c.tar")" = 600 ]
+	n=$(counts one c | tail -n 1)
+	wait_count one c $((n + 3))
+	[ "$(status_of "$id" state)" = CONTAINER_RUNNING ]
+	tar -tf "$dir/c.tar" >"$dir/names"
+	for name in config.dump spec.dump status.dump checkpoint/inventory.img rootfs-diff.tar container.log dump.log; do
+		grep -qx "$name" "$dir/names"
+	done
+	tar -xOf "$dir/c.tar" config.dump | jq -e '.rootfsImage and .checkpointedTime and .runtime == "caisson"'
+	tar -xOf "$dir/c.tar" spec.dump | jq -e .process.args
+	tar -xOf "$dir/c.tar" rootfs-diff.tar | tar -t >"$dir/diff"
+	grep -qx etc/changed "$dir/diff"
+	grep -qx etc/.wh.serve "$dir/diff"
+	[ -z "$(ls "$dir/state/pods/$pod/$id" | grep checkpointing)" ]
+}
+
+@test "a container restored from it goes on counting, with the files that it had changed" {
+	works
+	id=$(run_container "$pod" "$pod_json" c "$counter" "$own_pid")
+	wait_count one c 3
+	crictl checkpoint --export "$dir/c.tar" "$id"
+	crictl rm -f "$id"
+	at=$(tar -xOf "$dir/c.tar" container.log | grep -o 'count [0-9]*' | tail -n 1 | cut -d' ' -f2)
+	id=$(restored back "$dir/c.tar")
+	[ "$(status_of "$id" state)" = CONTAINER_CREATED ]
+	crictl start "$id"
+	[ "$(status_of "$id" state)" = CONTAINER_RUNNING ]
+	wait_count one back $((at + 3))
+	[ "$(counts one back | head -n 1)" -le $((at + 2)) ]
+	[ "$(counts one back | head -n 1)" -ge "$at" ]
+	[ "$(crictl exec -s "$id" /bin/sh -c 'cat /etc/changed; ls /etc/serve 2>&1 | grep -c "No such"')" = $'changed\n1' ]
+	[ -z "$(ls "$dir/state/pods/$pod/$id" | grep -x restore)" ]
+	crictl stop -t 0 "$id"
+	[ "$(status_of "$id" exitCode)" = 137 ]
+	crictl rm "$id"
+}
+
+@test "what cannot be: not running, no directory, no archive, an archive of something else" {
+	id=$(crictl create "$pod" "$(container_config idle 'sleep 1000')" "$pod_json")
+	run crictl checkpoint --export "$dir/x.tar" "$id"
+	[ "$status" -ne 0 ]
+	[[ $output == *"it is not running"* ]]
+	crictl start "$id"
+	run crictl checkpoint --export "$dir/no/such/x.tar" "$id"
+	[[ $output == *"there is no directory $dir/no/such"* ]]
+	run restored r "$dir/missing.tar"
+	[ "$status" -ne 0 ]
+	echo nonsense >"$dir/bad.tar"
+	run restored r "$dir/bad.tar"
+	[ "$status" -ne 0 ]
+	[[ $output == *"$dir/bad.tar"* ]]
+	tar -C "$dir" -cf "$dir/other.tar" config.yaml
+	run restored r "$dir/other.tar"
+	[[ $output == *"$dir/other.tar: has no config.dump"* ]]
+	mkdir -p "$dir/evil"
+	jq -n --arg i "$(crictl inspect "$id" | jq -r .status.imageId)" '{rootfsImage: $i}' >"$dir/evil/config.dump"
+	tar -C "$dir/evil" -cf "$dir/evil.tar" --transform 's,^x$,../../../x,' config.dump
+	run restored r "$dir/evil.tar"
+	[[ $output == *"there is no directory checkpoint in it"* ]]
+	[ "$(crictl ps -aq | wc -l)" = 1 ]
+}
+
+@test "what CRIU says is said" {
+	id=$(run_container "$pod" "$pod_json" said 'sleep 1000' "$own_pid")
+	works
+	# a process that is traced cannot be
+	pid=$(crictl inspect "$id" | jq -r .info.pid)
+	command -v gdb strace >/dev/null || skip "nothing here traces a process"
+	strace -p "$pid" -o /dev/null 3>&- &
+	sleep 0.5
+	run crictl checkpoint --export "$dir/x.tar" "$id"
+	kill %1
+	[ "$status" -ne 0 ]
+	[[ $output == *criu*dump*failed* ]]
+	[ "$(status_of "$id" state)" = CONTAINER_RUNNING ]
+}
+
+@test "a pod of two containers, of one moment" {
+	works
+	a=$(run_container "$pod" "$pod_json" a "$counter" "$own_pid")
+	b=$(run_container "$pod" "$pod_json" b "$counter" "$own_pid")
+	wait_count one a 3
+	wait_count one b 3
+	rpc CheckpointPod "pod_sandbox_id: \"$pod\" output_path: \"$dir/pod.tar\""
+	tar -tf "$dir/pod.tar" >"$dir/names"
+	[ "$(sort "$dir/names" | tr '\n' ' ')" = "a.tar b.tar pod.dump pod.options " ]
+	tar -xOf "$dir/pod.tar" pod.dump | jq -e '.metadata or .name'
+	n=$(counts one b | tail -n 1)
+	wait_count one b $((n + 2))
+	run rpc CheckpointPod "pod_sandbox_id: \"$pod\" output_path: \"$dir/pod.tar\" container_ids: \"${a:0:63}0\""
+	[ "$status" -ne 0 ]
+}
