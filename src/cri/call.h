@@ -125,6 +125,8 @@ CRI_METHOD(pod_sandbox_status);
 CRI_METHOD(list_pod_sandbox);
 CRI_METHOD(update_pod_sandbox_resources);
 CRI_METHOD(checkpoint_pod);
+CRI_METHOD(restore_pod);
+CRI_FINISH(restore_pod);
 
 CRI_METHOD(create_container);
 CRI_FINISH(create_container);

@@ -142,14 +142,14 @@ static Runtime__V1__ContainerMetadata *metadata(struct cri_call *c, const struct
 	return meta;
 }
 
-/* A kubelet creates by the image's id; people want to read its name: the tag that was asked for
+/* A kubelet creates by the image's id, a restore by the path of an archive; people want to read its name: the tag that was asked for
  * if it is still the image's, else its first tag, else its first digest. */
 static const char *image_name(struct cri_call *c, const struct pod_container *container)
 {
 	struct image *img;
 	const char *name = container->config->image;
 
-	if (!str_skip_prefix(name, "sha256:") && strlen(name) != ID_LEN)
+	if (!str_skip_prefix(name, "sha256:") && strlen(name) != ID_LEN && name[0] != '/')
 		return name;
 	if (image_get(c->cri->settings.images, container->image_id, &img, NULL) < 0)
 		return name;

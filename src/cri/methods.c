@@ -52,7 +52,7 @@ static const struct cri_method runtime_methods[] = {
 	INLINE("Status", status),
 	OPERATION("CheckpointContainer", checkpoint_container),
 	OPERATION("CheckpointPod", checkpoint_pod),
-	ABSENT("RestorePod", restore_pod),
+	OPERATION_WITH("RestorePod", restore_pod, true),
 	STREAM("GetContainerEvents", get_events),
 	INLINE("ListMetricDescriptors", list_metric_descriptors),
 	WORKER("ListPodSandboxMetrics", list_pod_sandbox_metrics, false),

@@ -53,7 +53,8 @@ CRI_METHOD(remove_pod_sandbox)
 
 CRI_METHOD(update_pod_sandbox_resources)
 {
-	static const struct wire_path at_overhead = { NULL, "overhead" }, at_resources = { NULL, "resources" };
+	static const struct wire_path at_overhead = { NULL, "overhead" }, at_resources = { NULL,
+	"resources" };
 	const Runtime__V1__UpdatePodSandboxResourcesRequest *req = request;
 	struct pod_resources overhead = { 0 }, resources = { 0 };
 	int r = 0;
@@ -65,7 +66,8 @@ CRI_METHOD(update_pod_sandbox_resources)
 		r = wire_read(&cri_resources, req->resources, &at_resources, &c->arena, &resources, err);
 	if (r < 0)
 		return r;
-	c->wait = pod_sandbox_update(c->cri->settings.pods, req->pod_sandbox_id, req->overhead ? &overhead : NULL,
+	c->wait = pod_sandbox_update(c->cri->settings.pods, req->pod_sandbox_id,
+				     req->overhead ? &overhead : NULL,
 				     req->resources ? &resources : NULL, cri_operation_done, c);
 	return 0;
 }
@@ -111,7 +113,8 @@ Runtime__V1__PodSandboxStatus *cri_pod_status_of(struct cri_call *c, const struc
 	st->linux->namespaces = CRI_NEW(c, namespace);
 	st->linux->namespaces->options =
 		wire_write(&cri_namespaces, &config->security.namespaces, &c->arena);
-	wire_put_map(&runtime__v1__pod_sandbox_status__labels_entry__descriptor, config->labels, config->n_labels,
+	wire_put_map(&runtime__v1__pod_sandbox_status__labels_entry__descriptor, config->labels,
+		     config->n_labels,
 		     &c->arena, &st->labels, &st->n_labels);
 	wire_put_map(&runtime__v1__pod_sandbox_status__annotations_entry__descriptor, config->annotations,
 		     config->n_annotations, &c->arena, &st->annotations, &st->n_annotations);
@@ -131,6 +134,57 @@ CRI_METHOD(checkpoint_pod)
 	c->wait = pod_sandbox_checkpoint(c->cri->settings.pods, req->pod_sandbox_id, req->output_path,
 					 req->container_ids, req->n_container_ids, cri_operation_done, c);
 	return 0;
+}
+
+CRI_METHOD(restore_pod)
+{
+	static const struct wire_path pod_path = { NULL, "config" }, list_path = { NULL,
+	"container_configs" };
+	const Runtime__V1__RestorePodRequest *req = request;
+	struct pod_container_config *containers = arena_new(&c->arena, req->n_container_configs + 1,
+							    sizeof(*containers));
+	struct pod_config config = { 0 };
+	int r = 0;
+
+	cri_subject(c, "%s", req->checkpoint_path);
+	if (req->checkpoint_path[0] != '/')
+		return wire_wrong(NULL, "checkpoint_path", err, "an absolute path is required");
+	if (req->n_options)
+		return err_set(err, ERR_UNSUPPORTED, "options: %s is not known", req->options[0]->key);
+	if (req->config)
+		r = wire_read(&cri_pod_config, req->config, &pod_path, &c->arena, &config, err);
+	for (size_t i = 0; i < req->n_container_configs && r == 0; i++)
+		r = wire_read(&cri_container_config, req->container_configs[i], &list_path, &c->arena,
+			      &containers[i],
+			      err);
+	if (r < 0)
+		return r;
+	config.handler = req->runtime_handler;
+	c->wait = pod_sandbox_restore(c->cri->settings.pods, req->checkpoint_path,
+				      req->config ? &config : NULL,
+				      containers, req->n_container_configs, cri_operation_done, c);
+	return 0;
+}
+
+/* The operation's output: a name and an id, a line each. */
+CRI_FINISH(restore_pod)
+{
+	Runtime__V1__RestorePodResponse *res = CRI_NEW(c, restore_pod_response);
+	char *at = arena_strdup(&c->arena, buf_text(r->out));
+	size_t lines = 0;
+
+	for (const char *p = at; *p; p++)
+		lines += *p == '\n';
+	c->result = res->pod_sandbox_id = arena_strdup(&c->arena, r->id);
+	res->restored_containers = arena_new(&c->arena, lines / 2 + 1, sizeof(*res->restored_containers));
+	while (*at) {
+		Runtime__V1__RestoredContainer *one = CRI_NEW(c, restored_container);
+
+		one->name = strsep(&at, "\n");
+		one->container_id = strsep(&at, "\n");
+		res->restored_containers[res->n_restored_containers++] = one;
+	}
+	cri_reply(c, res);
 }
 
 CRI_METHOD(pod_sandbox_status)

@@ -281,6 +281,19 @@ static int hold_wanted(struct pod_op *op, struct pod_sandbox *p, struct cut *cut
 	return r;
 }
 
+/* What it was created by, so that it can be again. */
+static int add_config(struct archive_writer *w, struct pod_container *c, struct err *err)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(4 * TEXT_MAX);
+	autofree char *name = mem_printf("%s.json", c->config->name);
+	int r;
+
+	pod_lock(c->priv->m);
+	r = json_write(&pod_container_config_type, c->config, 0, &text, err);
+	pod_unlock(c->priv->m);
+	return r < 0 ? r : archive_add_text(w, name, text.data, text.len, err);
+}
+
 static int write_pod(struct pod_sandbox *p, const struct cut *cut, const char *work, const char *path,
 		     struct err *err)
 {
@@ -312,6 +325,8 @@ static int write_pod(struct pod_sandbox *p, const struct cut *cut, const char *w
 		autofree char *file = mem_printf("%s/%zu.tar", work, i);
 
 		r = archive_add_file(w, name, file, err);
+		if (r == 0)
+			r = add_config(w, cut->list[i], err);
 	}
 	return r < 0 ? r : archive_close(take_ptr(&w), err);
 }

@@ -7,7 +7,8 @@
  *	rootfs-diff.tar                                what it changed in its root, as a layer
  *	container.log, dump.log                        its log, CRIU's log
  *
- * A pod's archive holds pod.options, pod.dump and one such archive a container. Worker threads.
+ * A pod's archive holds pod.options, pod.dump, and for each container one such archive (name.tar) and its
+ * request (name.json). Worker threads.
  */
 #pragma once
 

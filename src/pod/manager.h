@@ -215,6 +215,8 @@ struct pod_op {
 	const struct pod_container_config *config;
 	const struct pod_resources *resources, *overhead; /* update.c */
 	const char *location;    /* checkpoint.c, restore.c: of the archive */
+	const struct pod_container_config *containers; /* restore.c */
+	size_t n_containers;
 	int64_t grace, timeout;
 	char **cmd;
 	size_t n_cmd;

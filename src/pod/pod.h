@@ -329,6 +329,13 @@ struct pod_wait *pod_sandbox_checkpoint(struct pod_manager *m, const char *id, c
 					char *const *containers, size_t n_containers, pod_done_fn done,
 					void *user);
 
+/* The way back: a new pod with its containers created, to be restored when they are started. config NULL
+ * and no containers: as they were. Result: the pod's id; out has a line with the name and one with the id of
+ * each container. A failure leaves nothing. */
+struct pod_wait *pod_sandbox_restore(struct pod_manager *m, const char *archive, const struct pod_config *config,
+				     const struct pod_container_config *containers, size_t n_containers,
+				     pod_done_fn done, void *user);
+
 /* True while any container's snapshot or record refers to the image id. Any thread. */
 bool pod_image_in_use(struct pod_manager *m, const char *image_id);
 

@@ -136,10 +136,40 @@ restored() {
 	wait_count one b 3
 	rpc CheckpointPod "pod_sandbox_id: \"$pod\" output_path: \"$dir/pod.tar\""
 	tar -tf "$dir/pod.tar" >"$dir/names"
-	[ "$(sort "$dir/names" | tr '\n' ' ')" = "a.tar b.tar pod.dump pod.options " ]
+	[ "$(sort "$dir/names" | tr '\n' ' ')" = "a.json a.tar b.json b.tar pod.dump pod.options " ]
 	tar -xOf "$dir/pod.tar" pod.dump | jq -e '.metadata or .name'
 	n=$(counts one b | tail -n 1)
 	wait_count one b $((n + 2))
 	run rpc CheckpointPod "pod_sandbox_id: \"$pod\" output_path: \"$dir/pod.tar\" container_ids: \"${a:0:63}0\""
 	[ "$status" -ne 0 ]
+}
+
+@test "a pod restored from it: containers are created, and go on from the same moment" {
+	works
+	json=$(pod_config two)
+	p=$(crictl runp "$json")
+	a=$(run_container "$p" "$json" a "$counter" "$own_pid")
+	b=$(run_container "$p" "$json" b "$counter" "$own_pid")
+	wait_count two a 3
+	wait_count two b 3
+	rpc CheckpointPod "pod_sandbox_id: \"$p\" output_path: \"$dir/two.tar\""
+	crictl rmp -f "$p"
+	run rpc RestorePod "checkpoint_path: \"$dir/two.tar\" container_configs { metadata { name: \"c\" } image { image: \"x\" } }"
+	[ "$status" -ne 0 ]
+	[[ $output == *"container c: it is not in the checkpoint"* ]]
+	[ "$(crictl pods -q | wc -l)" = 1 ]
+	rpc RestorePod "checkpoint_path: \"$dir/two.tar\"" >"$dir/restored"
+	p=$(sed -n 's/^pod_sandbox_id: "\(.*\)"/\1/p' "$dir/restored")
+	[ "$(crictl pods --id "$p" -o json | jq -r '.items[0].metadata.name')" = two ]
+	[ "$(crictl ps -a --pod "$p" -o json | jq -r '[.containers[] | .metadata.name + .state] | sort | join(" ")')" = \
+		"aCONTAINER_CREATED bCONTAINER_CREATED" ]
+	[ -z "$(ls "$dir/state" | grep restoring)" ]
+	: >"$dir/logs/two/a.log"
+	: >"$dir/logs/two/b.log"
+	for id in $(crictl ps -aq --pod "$p"); do crictl start "$id"; done
+	wait_count two a 4
+	wait_count two b 4
+	d=$(($(counts two a | head -n 1) - $(counts two b | head -n 1)))
+	[ "${d#-}" -le 15 ]
+	crictl rmp -f "$p"
 }

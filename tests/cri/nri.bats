@@ -257,3 +257,45 @@ spec() { crictl inspect "$1" | jq -c ".info.runtimeSpec | $2"; }
 	crictl rm -f "$c"
 	said installed '^RemoveContainer base survivor'
 }
+
+# nasty CASE: a plugin that does not keep to the protocol
+nasty() { timeout 20 python3 "$repo/tests/cri/nri-nasty.py" "$dir/nri.sock" "$@"; }
+rss() { awk '/^VmRSS/ {print $2}' "/proc/$(daemon_pid)/status"; }
+
+@test "hostile plugins: each is cut off, memory stays, and containers are created" {
+	before=$(rss)
+	for case in length message configure garbage; do
+		[ "$(nasty "$case")" = closed ] || { echo "$case"; false; }
+	done
+	nasty nobody
+	nasty names
+	nasty crowd
+	for case in create-nonsense create-huge silent-after; do
+		nasty "$case" >"$dir/nasty" 3>&- &
+		for _ in $(seq 100); do grep -q admitted "$dir/nasty" && break; sleep 0.02; done
+		run crictl create "$pod" "$(container_config "$case" 'sleep 1000')" "$pod_json"
+		if [ "$case" = create-huge ]; then
+			[[ $output == *"NRI plugin 66-nasty: env"*"too many"* ]]
+		else
+			[ "$status" = 0 ]
+		fi
+		[ "$case" = create-huge ] && kill $! 2>/dev/null
+		wait $! || [ "$case" = create-huge ]
+	done
+	[ "$(rss)" -lt $((before + 32768)) ]
+	c=$(run_container "$pod" "$pod_json" after 'sleep 1000')
+	crictl rm -f "$c"
+	for id in $(crictl ps -aq); do crictl rm -f "$id"; done
+}
+
+@test "a plugin that never registers is cut off" {
+	begun=$(date +%s)
+	timeout 20 python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.settimeout(15)
+assert s.recv(10) == b""' "$dir/nri.sock"
+	[ $(($(date +%s) - begun)) -le 8 ]
+	grep -q 'is cut off: it did not register in time' "$dir/log"
+}
