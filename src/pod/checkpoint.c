@@ -148,12 +148,14 @@ static int write_archive(struct pod_container *c, const char *work, const char *
 static int dump(struct pod_op *op, struct pod_container *c, const char *address, const char *archive,
 		int64_t deadline, struct err *err)
 {
-	autofree char *work = mem_printf("%s/checkpointing", c->dir), *images = mem_printf("%s/checkpoint",
-											   work);
-	int r = sys_remove_tree(AT_FDCWD, work);
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	char *work = NULL, *images = NULL;
+	int r = pod_checkpoint_dir(op->m, c->id, "work", &a, &work, err);
 
-	if (r == 0)
-		r = sys_mkdir_p(images, 0700);
+	if (r < 0)
+		return r;
+	images = arena_printf(&a, "%s/checkpoint", work);
+	r = sys_mkdir_p(images, 0700);
 	if (r < 0)
 		return err_sys(err, r, "make %s", images);
 	r = pod_op_stage(op, "CRIU writes the processes", err);
@@ -163,7 +165,7 @@ static int dump(struct pod_op *op, struct pod_container *c, const char *address,
 		r = pod_op_stage(op, "writing the archive", err);
 	if (r == 0)
 		r = write_archive(c, work, archive, err);
-	sys_remove_tree(AT_FDCWD, work);
+	pod_checkpoint_sweep(op->m, c->id);
 	return r;
 }
 
@@ -334,7 +336,7 @@ static int write_pod(struct pod_sandbox *p, const struct cut *cut, const char *w
 static int checkpoint_pod(struct pod_op *op, struct pod_sandbox *p, struct cut *cut, struct err *err)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
-	const char *work = arena_printf(&a, "%s/checkpointing", p->dir);
+	char *work = NULL;
 	int64_t deadline = deadline_of(op);
 	struct err ignored = ERR_INIT;
 	char *address = NULL;
@@ -342,8 +344,8 @@ static int checkpoint_pod(struct pod_op *op, struct pod_sandbox *p, struct cut *
 
 	if (r == 0 && !cut->n)
 		r = err_set(err, ERR_STATE, "none of its containers runs");
-	if (r == 0 && (r = sys_mkdir_p(work, 0700)) < 0)
-		r = err_sys(err, r, "make %s", work);
+	if (r == 0)
+		r = pod_checkpoint_dir(op->m, p->id, "work", &a, &work, err);
 	if (r == 0)
 		r = pod_container_shim(cut->list[0], &a, &address, err);
 	for (; r == 0 && cut->n_paused < cut->n; cut->n_paused++) {
@@ -360,7 +362,7 @@ static int checkpoint_pod(struct pod_op *op, struct pod_sandbox *p, struct cut *
 		pause_one(cut->list[i], address, false, &ignored);
 	if (r == 0)
 		r = write_pod(p, cut, work, op->location, err);
-	sys_remove_tree(AT_FDCWD, work);
+	pod_checkpoint_sweep(op->m, p->id);
 	for (size_t i = 0; i < cut->n; i++)
 		pod_op_release_container(op, cut->list[i]);
 	return r;
@@ -401,49 +403,154 @@ bool pod_checkpoint_is_archive(const char *image)
 	return image && image[0] == '/';
 }
 
-int pod_checkpoint_image(const char *archive, struct arena *a, char **ret_image, struct err *err)
+static char *snapshot_of(const struct pod_container *c, struct arena *a)
 {
-	CLEANUP(buf_done) struct buf text = BUF_INIT(TEXT_MAX);
-	struct config_dump d;
-	int r = archive_read_text(archive, "config.dump", &text, err);
-
-	if (r == 0)
-		r = json_read(&config_dump_type, text.data, text.len, a, &d, err);
-	if (r < 0)
-		return err_wrap(err, r, "checkpoint");
-	*ret_image = !str_empty(d.image) ? d.image : !str_empty(d.image_ref) ? d.image_ref : d.image_name;
-	return str_empty(*ret_image) ?
-		       err_set(err, ERR_INVALID, "checkpoint %s: config.dump names no image", archive) : 0;
+	return arena_printf(a, "%s.checkpoint", c->id);
 }
 
-int pod_checkpoint_unpack(struct pod_container *c, const char *archive, const char *upper, struct err *err)
+static int image_of(const struct buf *text, const char *where, struct arena *a, char **ret, struct err *err)
 {
-	autofree char *dir = mem_printf("%s/restore", c->dir), *diff = mem_printf("%s/rootfs-diff.tar", dir);
-	autofree char *images = mem_printf("%s/checkpoint", dir);
-	struct stat st;
-	int r = sys_mkdir_p(dir, 0700);
+	struct config_dump d;
+	int r = json_read(&config_dump_type, text->data, text->len, a, &d, err);
 
 	if (r < 0)
+		return err_wrap(err, r, "checkpoint %s: config.dump", where);
+	*ret = !str_empty(d.image) ? d.image : !str_empty(d.image_ref) ? d.image_ref : d.image_name;
+	return str_empty(*ret) ? err_set(err, ERR_INVALID, "checkpoint %s: config.dump names no image",
+					 where) : 0;
+}
+
+/* 1: the image's only layer is a checkpoint, and *text is its config.dump. */
+static int look_into(struct pod_manager *m, const struct image *img, struct buf *text, struct err *err)
+{
+	autofree struct store_layer *layers = NULL;
+	autofd int dir = -EBADF, file = -EBADF;
+	struct stat st;
+	size_t n = 0;
+	int r;
+
+	if (img->config.config.n_entrypoint || img->config.config.n_cmd)
+		return 0;
+	r = store_image_layers(m->store, img->id, &layers, &n, err);
+	if (r == 0 && n == 1)
+		r = store_layer_open(m->store, layers[0].id, &dir, err);
+	if (r < 0 || n != 1)
+		return r;
+	if (fstatat(dir, "checkpoint", &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
+		return 0;
+	file = openat(dir, "config.dump", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (file < 0 || fstat(file, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > TEXT_MAX)
+		return 0;
+	while (buf_read_fd(text, file, 65536) > 0)
+		;
+	return 1;
+}
+
+int pod_checkpoint_resolve(struct pod_manager *m, const char *name, struct image **image, struct arena *a,
+			   char **ret_from, struct err *err)
+{
+	CLEANUP(buf_done) struct buf text = BUF_INIT(TEXT_MAX + 1);
+	char *base_name = NULL;
+	struct image *base;
+	int r;
+
+	*ret_from = NULL;
+	if (*image) {
+		r = look_into(m, *image, &text, err);
+		if (r <= 0)
+			return r;
+		*ret_from = arena_strdup(a, (*image)->id);
+	} else {
+		r = archive_read_text(name, "config.dump", &text, err);
+		if (r < 0)
+			return err_wrap(err, r, "checkpoint");
+		*ret_from = arena_strdup(a, name);
+	}
+	r = image_of(&text, name, a, &base_name, err);
+	if (r < 0)
+		return r;
+	r = image_get(m->images, base_name, &base, err);
+	if (r < 0)
+		return err_wrap(err, r, "checkpoint %s: the image that it was made over", name);
+	image_unref(*image);
+	*image = base;
+	return 0;
+}
+
+int pod_checkpoint_dir(struct pod_manager *m, const char *id, const char *name, struct arena *a, char **ret,
+		       struct err *err)
+{
+	char *dir = arena_printf(a, "%s/%s/%s", m->checkpoints_dir, id, name);
+	int r = sys_remove_tree(AT_FDCWD, dir);
+
+	if (r == 0)
+		r = sys_mkdir_p(dir, 0700);
+	if (r < 0)
 		return err_sys(err, r, "make %s", dir);
-	r = archive_extract(archive, dir, err);
-	if (r == 0 && (lstat(images, &st) < 0 || !S_ISDIR(st.st_mode)))
-		r = err_set(err, ERR_INVALID, "checkpoint %s: there is no directory checkpoint in it",
-			    archive);
-	if (r == 0 && lstat(diff, &st) == 0 && S_ISREG(st.st_mode) && upper)
-		r = archive_extract(diff, upper, err);
-	return r;
+	*ret = dir;
+	return 0;
+}
+
+/* dir has what an archive has. */
+static int put_diff(const char *dir, const char *from, const char *upper, struct err *err)
+{
+	autofree char *diff = mem_printf("%s/rootfs-diff.tar", dir), *images = mem_printf("%s/checkpoint",
+											  dir);
+	struct stat st;
+
+	if (lstat(images, &st) < 0 || !S_ISDIR(st.st_mode))
+		return err_set(err, ERR_INVALID, "checkpoint %s: there is no directory checkpoint in it",
+			       from);
+	if (upper && lstat(diff, &st) == 0 && S_ISREG(st.st_mode))
+		return archive_extract(diff, upper, err);
+	return 0;
+}
+
+int pod_checkpoint_prepare(struct pod_container *c, const char *from, const char *upper, struct err *err)
+{
+	const struct store_snapshot_options options = { .read_only = true };
+	CLEANUP(store_snapshot_done) struct store_snapshot snap = STORE_SNAPSHOT_INIT;
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	struct pod_manager *m = c->priv->m;
+	char *dir = NULL;
+	int r;
+
+	if (!pod_checkpoint_is_archive(from)) {
+		/* its layer is held as that of an image that is mounted is */
+		r = store_snapshot_prepare(m->store, from, snapshot_of(c, &a), &options, &snap, err);
+		return r < 0 ? r : put_diff(snap.lowers[0], from, upper, err);
+	}
+	r = pod_checkpoint_dir(m, c->id, "restore", &a, &dir, err);
+	if (r == 0)
+		r = archive_extract(from, dir, err);
+	return r < 0 ? r : put_diff(dir, from, upper, err);
 }
 
 char *pod_checkpoint_of(const struct pod_container *c, struct arena *a)
 {
-	char *images = arena_printf(a, "%s/restore/checkpoint", c->dir);
+	CLEANUP(store_snapshot_done) struct store_snapshot snap = STORE_SNAPSHOT_INIT;
+	struct pod_manager *m = c->priv->m;
+	char *images = arena_printf(a, "%s/%s/restore/checkpoint", m->checkpoints_dir, c->id);
 
-	return access(images, F_OK) == 0 ? images : NULL;
+	if (access(images, F_OK) == 0)
+		return images;
+	if (store_snapshot_get(m->store, snapshot_of(c, a), &snap, NULL) == 0 && snap.n_lowers)
+		return arena_printf(a, "%s/checkpoint", snap.lowers[0]);
+	return NULL;
 }
 
-void pod_checkpoint_used(const struct pod_container *c)
+void pod_checkpoint_sweep(struct pod_manager *m, const char *id)
 {
-	autofree char *dir = mem_printf("%s/restore", c->dir);
+	autofree char *dir = mem_printf("%s/%s", m->checkpoints_dir, id);
 
 	sys_remove_tree(AT_FDCWD, dir);
+}
+
+int pod_checkpoint_forget(const struct pod_container *c, struct err *err)
+{
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	struct pod_manager *m = c->priv->m;
+
+	pod_checkpoint_sweep(m, c->id);
+	return store_snapshot_remove(m->store, snapshot_of(c, &a), err);
 }

@@ -341,10 +341,10 @@ static int make(struct pod_op *op, struct pod_container *c, const struct image *
 		r = pod_op_stage(op, "preparing the snapshot", err);
 	if (r == 0)
 		r = store_snapshot_prepare(m->store, img->id, c->id, &options, &snap, err);
-	if (r == 0 && pod_checkpoint_is_archive(c->config->image)) {
+	if (r == 0 && op->location) {
 		r = pod_op_stage(op, "unpacking the checkpoint", err);
 		if (r == 0)
-			r = pod_checkpoint_unpack(c, c->config->image, snap.upper, err);
+			r = pod_checkpoint_prepare(c, op->location, snap.upper, err);
 	}
 	if (r == 0)
 		r = volumes_prepare(c, &a, &volumes, err);
@@ -437,17 +437,18 @@ static int create_op(struct pod_op *op, struct err *err)
 	struct pod_manager *m = op->m;
 	struct image *img = NULL;
 	struct pod_sandbox *p;
-	char *image = NULL;
+	char *from = NULL;
 	int r = check_config(op->config, err);
 
 	if (r == 0)
 		r = pod_sandbox_get(m, op->id, &p, err);
 	if (r < 0)
 		return r;
-	if (pod_checkpoint_is_archive(op->config->image))
-		r = pod_checkpoint_image(op->config->image, &op->arena, &image, err);
+	if (!pod_checkpoint_is_archive(op->config->image))
+		r = image_get(m->images, op->config->image, &img, err);
 	if (r == 0)
-		r = image_get(m->images, image ? image : op->config->image, &img, err);
+		r = pod_checkpoint_resolve(m, op->config->image, &img, &op->arena, &from, err);
+	op->location = from;
 	if (r == 0)
 		r = volumes_resolve(m, op->config, &op->arena, err);
 	if (r == 0)

@@ -7,6 +7,7 @@
  * the container is held by the calling operation.
  */
 #include "pod/cgroup.h"
+#include "pod/checkpoint.h"
 #include "pod/plugins.h"
 
 #include <fcntl.h>
@@ -260,6 +261,8 @@ int pod_container_purge(struct pod_op *op, struct pod_container *c, struct err *
 	r = pod_container_task_delete(c, err);
 	if (r == 0)
 		r = store_snapshot_remove(m->store, c->id, err);
+	if (r == 0)
+		r = pod_checkpoint_forget(c, err);
 	if (r == 0 && (r = pod_volumes_remove(c, err)) == 0 && (r = sys_remove_tree(AT_FDCWD, c->dir)) < 0)
 		r = err_sys(err, r, "remove %s", c->dir);
 	if (r == 0)

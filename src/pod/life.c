@@ -90,7 +90,7 @@ static int create_task(struct pod_container *c, const char *address, pid_t *ret_
 	create.checkpoint = pod_checkpoint_of(c, &a);
 	r = shim_task_create(address, &create, time_now_mono() + POD_TASK_CREATE_TIME, ret_pid, err);
 	if (create.checkpoint)
-		pod_checkpoint_used(c);
+		pod_checkpoint_forget(c, NULL);
 	return r;
 }
 

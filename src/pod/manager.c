@@ -57,6 +57,7 @@ static void settings_copy(struct pod_manager *m, const struct pod_settings *s)
 	m->settings.events_address = arena_strdup(a, s->events_address ? s->events_address : "");
 	if (m->settings.cni_timeout <= 0)
 		m->settings.cni_timeout = 60 * NSEC_PER_SEC;
+	m->checkpoints_dir = arena_printf(a, "%s/checkpoints", s->root);
 	m->pods_dir = arena_printf(a, "%s/pods", s->state);
 	m->runtime_root = arena_printf(a, "%s/runtime", s->state);
 	m->pause_root = arena_printf(a, "%s/pause", s->state);

@@ -48,6 +48,7 @@ struct pod_manager {
 	struct arena arena; /* settings */
 	struct pod_settings settings;
 	char *pods_dir, *runtime_root, *pause_root; /* below settings.state */
+	char *checkpoints_dir; /* below settings.root: memory of containers, too large for a tmpfs */
 	struct pod_host host;
 
 	pthread_mutex_t lock;
@@ -214,7 +215,7 @@ struct pod_op {
 	const struct pod_config *pod_config;
 	const struct pod_container_config *config;
 	const struct pod_resources *resources, *overhead; /* update.c */
-	const char *location;    /* checkpoint.c, restore.c: of the archive */
+	const char *location;    /* checkpoint.c, restore.c: of the archive; create: what it is restored from */
 	const struct pod_container_config *containers; /* restore.c */
 	size_t n_containers;
 	int64_t grace, timeout;

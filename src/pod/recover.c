@@ -8,6 +8,7 @@
  * background; until it is done, it is tried again. Loop thread, but for the operations.
  */
 #include "pod/cgroup.h"
+#include "pod/checkpoint.h"
 #include "pod/userns.h"
 
 #include <dirent.h>
@@ -221,6 +222,7 @@ static int sweep_op(struct pod_op *op, struct err *err)
 
 	sweep_names(m, m->runtime_root, sweep_runtime);
 	sweep_names(m, m->pods_dir, sweep_directory);
+	sweep_names(m, m->checkpoints_dir, pod_checkpoint_sweep);
 	return store_snapshot_list(m->store, sweep_snapshot, m, err);
 }
 

@@ -203,17 +203,16 @@ static int restore(struct pod_op *op, const char *dir, struct err *err)
 
 static int restore_op(struct pod_op *op, struct err *err)
 {
-	char id[ID_LEN + 1];
-	autofree char *dir = NULL;
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	char id[ID_LEN + 1], *dir = NULL;
 	int r;
 
 	id_random(id);
-	dir = mem_printf("%s/restoring-%.16s", op->m->settings.state, id);
-	r = sys_mkdir_p(dir, 0700);
+	r = pod_checkpoint_dir(op->m, id, "pod", &a, &dir, err);
 	if (r < 0)
-		return err_sys(err, r, "make %s", dir);
+		return r;
 	r = restore(op, dir, err);
-	sys_remove_tree(AT_FDCWD, dir);
+	pod_checkpoint_sweep(op->m, id);
 	return r;
 }
 

@@ -64,7 +64,7 @@ restored() {
 	tar -xOf "$dir/c.tar" rootfs-diff.tar | tar -t >"$dir/diff"
 	grep -qx etc/changed "$dir/diff"
 	grep -qx etc/.wh.serve "$dir/diff"
-	[ -z "$(ls "$dir/state/pods/$pod/$id" | grep checkpointing)" ]
+	[ -z "$(ls "$dir/root/checkpoints")" ]
 }
 
 @test "a container restored from it goes on counting, with the files that it had changed" {
@@ -82,7 +82,7 @@ restored() {
 	[ "$(counts one back | head -n 1)" -le $((at + 2)) ]
 	[ "$(counts one back | head -n 1)" -ge "$at" ]
 	[ "$(crictl exec -s "$id" /bin/sh -c 'cat /etc/changed; ls /etc/serve 2>&1 | grep -c "No such"')" = $'changed\n1' ]
-	[ -z "$(ls "$dir/state/pods/$pod/$id" | grep -x restore)" ]
+	[ -z "$(ls "$dir/root/checkpoints")" ]
 	crictl stop -t 0 "$id"
 	[ "$(status_of "$id" exitCode)" = 137 ]
 	crictl rm "$id"
@@ -163,7 +163,7 @@ restored() {
 	[ "$(crictl pods --id "$p" -o json | jq -r '.items[0].metadata.name')" = two ]
 	[ "$(crictl ps -a --pod "$p" -o json | jq -r '[.containers[] | .metadata.name + .state] | sort | join(" ")')" = \
 		"aCONTAINER_CREATED bCONTAINER_CREATED" ]
-	[ -z "$(ls "$dir/state" | grep restoring)" ]
+	[ "$(ls "$dir/root/checkpoints" | wc -l)" = 2 ]
 	: >"$dir/logs/two/a.log"
 	: >"$dir/logs/two/b.log"
 	for id in $(crictl ps -aq --pod "$p"); do crictl start "$id"; done
@@ -172,4 +172,35 @@ restored() {
 	d=$(($(counts two a | head -n 1) - $(counts two b | head -n 1)))
 	[ "${d#-}" -le 15 ]
 	crictl rmp -f "$p"
+}
+
+# image_of ARCHIVE NAME: an image whose one layer is the archive's content, in the registry
+image_of() {
+	local work=$dir/image-of
+	mkdir "$work"
+	cp "$1" "$work/layer.tar"
+	jq -nc --arg d "sha256:$(sha256sum "$work/layer.tar" | cut -d' ' -f1)" \
+		'{architecture: "amd64", os: "linux", config: {}, rootfs: {type: "layers", diff_ids: [$d]}}' >"$work/config.json"
+	jq -nc --arg n "$2" '[{Config: "config.json", RepoTags: [$n], Layers: ["layer.tar"]}]' >"$work/manifest.json"
+	tar -C "$work" -cf "$dir/image.tar" manifest.json config.json layer.tar
+	rm -r "$work"
+	in_net skopeo copy -q --dest-tls-verify=false "docker-archive:$dir/image.tar" "docker://$2"
+}
+
+@test "a checkpoint in an image is restored like one in a file" {
+	works
+	id=$(run_container "$pod" "$pod_json" c "$counter" "$own_pid")
+	wait_count one c 3
+	crictl checkpoint --export "$dir/c.tar" "$id"
+	crictl rm -f "$id"
+	image_of "$dir/c.tar" "$registry/test/checkpoint:1"
+	crictl pull "$registry/test/checkpoint:1" >/dev/null
+	at=$(tar -xOf "$dir/c.tar" container.log | grep -o 'count [0-9]*' | tail -n 1 | cut -d' ' -f2)
+	id=$(restored fromimage "$registry/test/checkpoint:1")
+	crictl rmi "$registry/test/checkpoint:1" >/dev/null
+	crictl start "$id"
+	wait_count one fromimage $((at + 3))
+	[ "$(counts one fromimage | head -n 1)" -le $((at + 2)) ]
+	[ "$(crictl exec -s "$id" /bin/sh -c 'cat /etc/changed')" = changed ]
+	crictl rm -f "$id"
 }
