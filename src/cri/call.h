@@ -55,6 +55,7 @@ struct cri {
 	struct grpc_service services[CRI_SERVICES];
 	struct cri_samples *samples; /* stats.c */
 	struct stream_server *streams; /* stream.c; NULL: none */
+	const char *stream_address;
 	struct cri_events *events; /* events.c */
 	struct scrape_server *scrape; /* scrape.c; NULL: none */
 	size_t open_calls;

@@ -65,7 +65,7 @@ struct cri_settings {
 
 /* Strings are borrowed for the life of the service. 0 or -errno. */
 int cri_new(const struct cri_settings *settings, struct cri **ret);
-/* Exec, Attach and PortForward by URLs at this address; without it those calls are UNSUPPORTED.
+/* Exec, Attach and PortForward by URLs at this address (borrowed); without it those calls are UNSUPPORTED.
  * SIGPIPE must be ignored. */
 int cri_stream_serve(struct cri *cri, const char *address, uint16_t port, struct err *err);
 /* An endpoint for Prometheus at this loopback address (INVALID: it is none), a free port for 0: metrics.h. */

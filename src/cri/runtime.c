@@ -4,6 +4,7 @@
 #include "cri/call.h"
 
 #include "cni/cni.h"
+#include "stream/stream.h"
 
 CRI_METHOD(version)
 {
@@ -80,6 +81,10 @@ CRI_METHOD(status)
 	cri_put_info(c, &runtime__v1__status_response__info_entry__descriptor, key, value, &res->info, &res->n_info)
 		INFO("config", c->cri->settings.config);
 		INFO("cni", text);
+		if (c->cri->streams)
+			INFO("streaming", arena_printf(&c->arena, "{\"address\":\"%s\",\"port\":%u}",
+						       c->cri->stream_address,
+						       stream_server_port(c->cri->streams)));
 		/* plain words where containerd has plain words: tools print them as they are */
 		INFO("lastCNILoadStatus", net.ready ? "OK" : arena_strdup(&c->arena, net.message));
 #undef INFO

@@ -263,6 +263,7 @@ int cri_stream_serve(struct cri *cri, const char *address, uint16_t port, struct
 {
 	static const struct stream_owner owner = { on_begin, on_resize, on_input_ended, on_gone, on_connect };
 
+	cri->stream_address = address;
 	return stream_server_new(cri->settings.loop, address, port, &owner, cri, &cri->streams, err);
 }
 

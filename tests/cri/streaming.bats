@@ -185,3 +185,8 @@ url_of() { crictl --debug exec "$id" true 2>&1 | grep -o 'http://127[0-9.:]*/exe
 	# it has served
 	[ "$(code "${upgrade[@]}" -H 'X-Stream-Protocol-Version: v4.channel.k8s.io' "$url")" = 404 ]
 }
+
+@test "info says where streams are served" {
+	crictl info | jq -e '.streaming | .address == "127.0.0.1" and .port > 0'
+	[[ $(url_of) == "http://127.0.0.1:$(crictl info | jq .streaming.port)/"* ]]
+}
