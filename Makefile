@@ -18,6 +18,13 @@ check: ## all tests: unit, fuzz corpus, integration, virtual machine, sanitizers
 	@tools/install-deps check
 	@tests/run
 
+faults: all ## the whole fault matrix, also of containerd, to docs/faults.md (FAULTS_SECONDS: at most, a part)
+	@tools/install-deps check
+	@mkdir -p $(BUILD)/fault-reports
+	@FAULTS=all FAULTS_REPORTS=$(abspath $(BUILD))/fault-reports bats tests/faults/*.bats
+	@CRI_PEER=containerd FAULTS=all FAULTS_REPORTS=$(abspath $(BUILD))/fault-reports bats tests/faults/matrix.bats || true
+	@tests/faults/report $(BUILD)/fault-reports >docs/faults.md
+
 bench: all ## timings beside runc, crun and containerd, as a table
 	@tools/install-deps check
 	@tests/bench/run $(BUILD)
@@ -31,4 +38,4 @@ clean: ## removes what was built
 help:
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile
 
-.PHONY: all demo check bench install clean help
+.PHONY: all demo check faults bench install clean help
