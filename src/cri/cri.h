@@ -58,6 +58,7 @@ struct cri_settings {
 	struct store *store;
 	struct cni *cni;
 	bool systemd_cgroup; /* what RuntimeConfig tells the kubelet */
+	const char *findings; /* what was found damaged, a line each, "" for nothing: under "findings" */
 	const char *config;  /* JSON: what `crictl info` shows under "config"; must have "stateDir" */
 	void (*answered)(const struct cri_answer *answer, void *user); /* loop thread; may be NULL */
 	void *user;

@@ -85,6 +85,7 @@ CRI_METHOD(status)
 			INFO("streaming", arena_printf(&c->arena, "{\"address\":\"%s\",\"port\":%u}",
 						       c->cri->stream_address,
 						       stream_server_port(c->cri->streams)));
+		INFO("findings", c->cri->settings.findings);
 		/* plain words where containerd has plain words: tools print them as they are */
 		INFO("lastCNILoadStatus", net.ready ? "OK" : arena_strdup(&c->arena, net.message));
 #undef INFO

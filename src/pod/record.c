@@ -315,11 +315,28 @@ static int load_one(const char *id, const char *doc, void *user)
 	return 0;
 }
 
-int pod_records_load(struct pod_manager *m, struct buf *note, struct err *err)
+static int load_all(struct pod_manager *m, struct buf *note, struct err *err)
 {
 	struct loading pods = { m, "pod", pod_from_record, note };
 	struct loading containers = { m, "container", container_from_record, note };
 	int r = store_record_list(m->store, "pod", load_one, &pods, err);
 
 	return r < 0 ? r : store_record_list(m->store, "container", load_one, &containers, err);
+}
+
+static int note_aside(const char *id, const char *doc, void *user)
+{
+	struct loading *l = user;
+
+	buf_printf(l->note, "%s record %s was damaged and is set aside\n", l->kind, id);
+	return 0;
+}
+
+int pod_records_load(struct pod_manager *m, struct buf *note, struct err *err)
+{
+	/* those of earlier starts, as long as they are there */
+	store_record_list(m->store, "pod.damaged", note_aside, &(struct loading){ .kind = "pod", .note = note }, NULL);
+	store_record_list(m->store, "container.damaged", note_aside,
+			  &(struct loading){ .kind = "container", .note = note }, NULL);
+	return load_all(m, note, err);
 }

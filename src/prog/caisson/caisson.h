@@ -62,6 +62,11 @@ int cmd_rm(struct client *c, int argc, char **argv, struct err *err);
 int cmd_stopp(struct client *c, int argc, char **argv, struct err *err);
 int cmd_rmp(struct client *c, int argc, char **argv, struct err *err);
 
+/* doctor.c */
+int cmd_doctor(struct client *c, int argc, char **argv, struct err *err);
+/* Instead of it where there is no daemon: the exit status. */
+int doctor_no_daemon(const char *address, const struct err *err);
+
 /* run.c */
 int cmd_run(struct client *c, int argc, char **argv, struct err *err);
 

@@ -37,6 +37,7 @@ static const struct command commands[] = {
 	{ "history", "IMAGE", "how an image was made", cmd_history },
 	{ "diff", "CONTAINER | IMAGE IMAGE", "what changed in a file system", cmd_diff },
 	{ "info", "", "the daemon's conditions", cmd_info },
+	{ "doctor", "", "what is wrong here, and how to go on", cmd_doctor },
 	{ "version", "", "versions of this program and the daemon", cmd_version },
 };
 
@@ -168,6 +169,8 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	path = str_skip_prefix(c.address, "unix://");
 	r = grpc_client_new(path ? path : c.address, time_now_mono() + 10 * NSEC_PER_SEC, &c.grpc, &err);
+	if (r < 0 && cmd->run == cmd_doctor)
+		return doctor_no_daemon(c.address, &err);
 	if (r == 0) {
 		optind = 1;
 		r = cmd->run(&c, argc, argv, &err);

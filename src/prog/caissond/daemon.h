@@ -18,6 +18,7 @@ struct daemon {
 	struct arena arena;       /* the configuration and what was made of it */
 	struct config config;
 	const char *config_file;  /* "" when there is none */
+	struct buf findings;      /* what was found damaged at the start, a line each */
 	int lock_fd;              /* <state>/caissond.lock */
 	int listen_fd;
 	struct event_loop *loop;

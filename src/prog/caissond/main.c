@@ -48,10 +48,15 @@ static void on_any_answer(const char *path, int code, const char *text, int64_t 
 
 /* ---- start ---- */
 
-static void log_note(const char *what, const struct buf *note)
+static void log_note(struct daemon *d, const char *what, const struct buf *note)
 {
-	if (note->len)
-		log_warn("%s: %s", what, buf_text(note));
+	if (!note->len)
+		return;
+	log_warn("%s: %s", what, buf_text(note));
+	/* for `caisson doctor`, too */
+	buf_append(&d->findings, note->data, note->len);
+	if (note->data[note->len - 1] != '\n')
+		buf_puts(&d->findings, "\n");
 }
 
 static void on_collected(const struct image_collected *c, const struct err *err, void *user)
@@ -107,11 +112,11 @@ static int open_images(struct daemon *d, struct err *err)
 		return err_set(err, ERR_INVALID, "images: image_gc_low is %u, not below image_gc_high, which is %u",
 			       settings.gc_low, settings.gc_high);
 	r = store_open(d->config.root, &options, &d->store, &store_note, err);
-	log_note("store", &store_note);
+	log_note(d, "store", &store_note);
 	if (r < 0)
 		return err_wrap(err, r, "store %s", d->config.root);
 	r = image_table_new(d->store, &settings, &d->images, &image_note, err);
-	log_note("images", &image_note);
+	log_note(d, "images", &image_note);
 	if (r < 0)
 		return err_wrap(err, r, "images of %s", d->config.root);
 	return 0;
@@ -187,7 +192,7 @@ static int open_pods(struct daemon *d, struct err *err)
 	settings.shim_binary = c->shim_binary;
 	settings.pause_binary = c->pause_binary;
 	r = pod_manager_new(d->loop, d->store, d->images, d->cni, &settings, &d->pods, err);
-	log_note("pods", &note);
+	log_note(d, "pods", &note);
 	return r < 0 ? err_wrap(err, r, "pods") : 0;
 }
 
@@ -201,6 +206,7 @@ static int serve(struct daemon *d, struct err *err)
 		.cni = d->cni,
 		.systemd_cgroup = d->config.pods.cgroup_driver,
 		.config = daemon_config_json(d),
+		.findings = arena_strdup(&d->arena, buf_text(&d->findings)),
 		.answered = on_answered,
 		.user = d,
 	};
@@ -359,11 +365,12 @@ static void close_all(struct daemon *d)
 	fd_drop(&d->listen_fd);
 	fd_drop(&d->lock_fd);
 	arena_done(&d->arena);
+	buf_done(&d->findings);
 }
 
 int main(int argc, char **argv)
 {
-	struct daemon d = { .lock_fd = -EBADF, .listen_fd = -EBADF };
+	struct daemon d = { .findings = BUF_INIT(64 * 1024), .lock_fd = -EBADF, .listen_fd = -EBADF };
 	struct err err = ERR_INIT;
 	int r;
 
