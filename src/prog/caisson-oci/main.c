@@ -3,6 +3,7 @@
  */
 #include "prog/caisson-oci/oci.h"
 
+#include "ns/ns.h"
 #include "sys/sys.h"
 
 #include <fcntl.h>
@@ -70,8 +71,12 @@ static void fill_stdio(void)
 static const char *default_root(struct global *g)
 {
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	bool is_root = geteuid() == 0;
 
-	if (geteuid() == 0 || str_empty(runtime))
+	/* an engine may have made a user namespace and be root of that only */
+	if (is_root && !ns_user_is_initial() && !str_eq(getenv("USER"), "root"))
+		is_root = false;
+	if (is_root || str_empty(runtime))
 		return "/run/caisson-oci";
 	return arena_printf(&g->arena, "%s/caisson-oci", runtime);
 }
