@@ -1,11 +1,12 @@
 /*
- * Writing tar by hand (POSIX.1-2001 pax: a header of 512 bytes, in front of it another one with what does
- * not fit), and reading by libarchive; unpacking is the layers' (unpack.c).
+ * Writing by tar-write.h, from descriptors of what is there; reading by libarchive; unpacking is the
+ * layers' (unpack.c).
  */
 #include "image/archive.h"
 
 #include "image/image.h"
 #include "image/source.h"
+#include "image/tar-write.h"
 #include "image/unpack.h"
 #include "sys/sys.h"
 
@@ -19,33 +20,18 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-enum { COPY_SIZE = 128 * 1024, DEPTH_MAX = 512, XATTR_MAX = 64 * 1024, BLOCK = 512, PAX_MAX = 1 << 20 };
+enum { COPY_SIZE = 128 * 1024, DEPTH_MAX = 512, XATTR_MAX = 64 * 1024, XATTRS_MAX = 256 };
 
 struct archive_writer {
 	char *path, *temporary;
 	int fd;
+	struct tar_out tar;
 	struct arena arena; /* names of files that have more than one */
 	struct map links;
 };
 
 struct link {
 	char *key, *name;
-};
-
-struct header {
-	char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], sum[8], type, link[100], magic[8], user[32],
-		group[32], major[8], minor[8], prefix[155], rest[12];
-};
-
-_Static_assert(sizeof(struct header) == BLOCK, "a header is one block");
-
-/* What an entry is; data follows by put_content. */
-struct entry {
-	char type; /* '0' file, '1' link, '2' symlink, '3' 'c', '4' 'b', '5' directory, '6' FIFO */
-	const char *name, *target;
-	uint64_t size;
-	struct stat st; /* mode, owner, time, device */
-	struct buf *pax; /* more records, or NULL */
 };
 
 static int write_failed(struct archive_writer *w, int r, struct err *err)
@@ -67,6 +53,7 @@ int archive_create(const char *path, struct archive_writer **ret, struct err *er
 		archive_abandon(w);
 		return r;
 	}
+	tar_out_init(&w->tar, w->fd);
 	*ret = w;
 	return 0;
 }
@@ -77,6 +64,7 @@ void archive_abandon(struct archive_writer *w)
 		return;
 	if (w->temporary)
 		unlink(w->temporary);
+	tar_out_done(&w->tar);
 	fd_drop(&w->fd);
 	map_done(&w->links);
 	arena_done(&w->arena);
@@ -87,8 +75,7 @@ void archive_abandon(struct archive_writer *w)
 
 int archive_close(struct archive_writer *w, struct err *err)
 {
-	static const char end[2 * BLOCK];
-	int r = sys_write_all(w->fd, end, sizeof(end));
+	int r = tar_out_end(&w->tar);
 
 	if (r == 0 && (fsync(w->fd) < 0 || rename(w->temporary, w->path) < 0))
 		r = -errno;
@@ -100,98 +87,19 @@ int archive_close(struct archive_writer *w, struct err *err)
 	return r;
 }
 
-/* ---- headers ---- */
-
-/* "NN key=value\n", where NN counts itself. */
-static void put_record(struct buf *pax, const char *key, const void *value, size_t len)
+static struct tar_entry entry_of(const char *name, const struct stat *st)
 {
-	size_t rest = strlen(key) + len + 3, total = rest + 1;
-	char number[24];
-
-	while ((size_t)snprintf(number, sizeof(number), "%zu", total) + rest != total)
-		total = rest + strlen(number);
-	buf_printf(pax, "%s %s=", number, key);
-	buf_append(pax, value, len);
-	buf_puts(pax, "\n");
+	return (struct tar_entry){
+		.path = name, .mode = st->st_mode, .uid = st->st_uid, .gid = st->st_gid, .mtime = st->st_mtim,
+		.rdev = st->st_rdev, .size = S_ISREG(st->st_mode) ? (uint64_t)st->st_size : 0,
+	};
 }
 
-/* Octal with a zero byte behind it; what is too large is in the pax header. */
-static void octal(char *field, size_t size, uint64_t value)
+static int put_header(struct archive_writer *w, const struct tar_entry *e, struct err *err)
 {
-	uint64_t most = (UINT64_C(1) << 3 * (size - 1)) - 1;
-
-	snprintf(field, size, "%0*llo", (int)size - 1, (unsigned long long)(value > most ? 0 : value));
-}
-
-static int put_block(struct archive_writer *w, const struct entry *e, char type, const char *name,
-		     uint64_t size,
-		     struct err *err)
-{
-	struct header h = { .type = type, .magic = "ustar" };
-	unsigned sum = 0;
-	int r;
-
-	memcpy(h.name, name, strnlen(name, sizeof(h.name)));
-	if (e->target)
-		memcpy(h.link, e->target, strnlen(e->target, sizeof(h.link)));
-	memcpy(h.magic + 6, "00", 2);
-	octal(h.mode, sizeof(h.mode), e->st.st_mode & 07777);
-	octal(h.uid, sizeof(h.uid), e->st.st_uid);
-	octal(h.gid, sizeof(h.gid), e->st.st_gid);
-	octal(h.size, sizeof(h.size), size);
-	octal(h.mtime, sizeof(h.mtime), e->st.st_mtim.tv_sec < 0 ? 0 : (uint64_t)e->st.st_mtim.tv_sec);
-	octal(h.major, sizeof(h.major), type == '3' || type == '4' ? major(e->st.st_rdev) : 0);
-	octal(h.minor, sizeof(h.minor), type == '3' || type == '4' ? minor(e->st.st_rdev) : 0);
-	memset(h.sum, ' ', sizeof(h.sum));
-	for (size_t i = 0; i < sizeof(h); i++)
-		sum += ((const unsigned char *)&h)[i];
-	snprintf(h.sum, sizeof(h.sum) - 1, "%06o", sum);
-	r = sys_write_all(w->fd, &h, sizeof(h));
-	return r < 0 ? write_failed(w, r, err) : 0;
-}
-
-static int pad(struct archive_writer *w, uint64_t size, struct err *err)
-{
-	static const char zeroes[BLOCK];
-	int r = size % BLOCK ? sys_write_all(w->fd, zeroes, BLOCK - size % BLOCK) : 0;
+	int r = tar_out_entry(&w->tar, e);
 
 	return r < 0 ? write_failed(w, r, err) : 0;
-}
-
-static void number_record(struct buf *pax, const char *key, uint64_t value)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
-	put_record(pax, key, text, strlen(text));
-}
-
-static int put_header(struct archive_writer *w, const struct entry *e, struct err *err)
-{
-	CLEANUP(buf_done) struct buf pax = BUF_INIT(PAX_MAX);
-	char time[40];
-	int r = 0;
-
-	if (e->pax)
-		buf_append(&pax, e->pax->data, e->pax->len);
-	if (strlen(e->name) > sizeof(((struct header *)0)->name))
-		put_record(&pax, "path", e->name, strlen(e->name));
-	if (e->target && strlen(e->target) > sizeof(((struct header *)0)->link))
-		put_record(&pax, "linkpath", e->target, strlen(e->target));
-	if (e->size >= UINT64_C(1) << 33)
-		number_record(&pax, "size", e->size);
-	if (e->st.st_uid >= 1u << 21)
-		number_record(&pax, "uid", e->st.st_uid);
-	if (e->st.st_gid >= 1u << 21)
-		number_record(&pax, "gid", e->st.st_gid);
-	snprintf(time, sizeof(time), "%lld.%09ld", (long long)e->st.st_mtim.tv_sec, e->st.st_mtim.tv_nsec);
-	put_record(&pax, "mtime", time, strlen(time));
-	r = put_block(w, e, 'x', "PaxHeader", pax.len, err);
-	if (r == 0 && (r = sys_write_all(w->fd, pax.data, pax.len)) < 0)
-		write_failed(w, r, err);
-	if (r == 0)
-		r = pad(w, pax.len, err);
-	return r < 0 ? r : put_block(w, e, e->type, e->name, e->size, err);
 }
 
 /* As many bytes as its header said; what grew meanwhile is cut, what shrank is filled with zeroes. */
@@ -213,61 +121,65 @@ static int put_content(struct archive_writer *w, const char *name, int fd, uint6
 			memset(bytes, 0, want);
 			n = (ssize_t)want;
 		}
-		r = sys_write_all(w->fd, bytes, (size_t)n);
+		r = tar_out_data(&w->tar, bytes, (size_t)n);
 		if (r < 0)
 			return write_failed(w, r, err);
 		left -= (uint64_t)n;
 	}
-	return pad(w, size, err);
+	return 0;
 }
 
 int archive_add_text(struct archive_writer *w, const char *name, const void *data, size_t len,
 		     struct err *err)
 {
-	struct entry e = { .type = '0', .name = name, .size = len, .st = { .st_mode = 0600 } };
-	int r;
+	struct tar_entry e = { .path = name, .mode = S_IFREG | 0600, .size = len,
+			       .mtime.tv_sec = time_now_real() / NSEC_PER_SEC };
+	int r = put_header(w, &e, err);
 
-	e.st.st_mtim.tv_sec = time_now_real() / NSEC_PER_SEC;
-	r = put_header(w, &e, err);
-	if (r == 0 && (r = sys_write_all(w->fd, data, len)) < 0)
+	if (r == 0 && len && (r = tar_out_data(&w->tar, data, len)) < 0)
 		write_failed(w, r, err);
-	return r < 0 ? r : pad(w, len, err);
+	return r;
 }
 
 int archive_add_file(struct archive_writer *w, const char *name, const char *path, struct err *err)
 {
 	autofd int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-	struct entry e = { .type = '0', .name = name };
+	struct tar_entry e;
+	struct stat st;
 	int r;
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_sys(err, errno, "open %s", path);
-	if (fstat(fd, &e.st) < 0 || !S_ISREG(e.st.st_mode))
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return err_set(err, ERR_INVALID, "%s: no regular file", path);
-	e.size = (uint64_t)e.st.st_size;
+	e = entry_of(name, &st);
 	r = put_header(w, &e, err);
 	return r < 0 ? r : put_content(w, path, fd, e.size, err);
 }
 
 /* ---- trees ---- */
 
-static void put_xattrs(struct buf *pax, int fd, bool layer)
+static void take_xattrs(struct tar_entry *e, int fd, bool layer, struct arena *a)
 {
 	autofree char *names = mem_new(1, XATTR_MAX), *value = mem_new(1, XATTR_MAX);
+	struct tar_xattr *list = arena_new(a, XATTRS_MAX, sizeof(*list));
 	char path[SYS_FD_PATH_MAX];
 	ssize_t n = listxattr(sys_fd_path(fd, path), names, XATTR_MAX);
 
-	for (char *name = names; n > 0 && name < names + n; name += strlen(name) + 1) {
-		char key[300];
+	e->xattrs = list;
+	for (char *name = names; n > 0 && name < names + n && e->n_xattrs < XATTRS_MAX; name += strlen(name) + 1) {
 		ssize_t len;
+		void *copy;
 
 		if (str_skip_prefix(name, "trusted.overlay.") || str_eq(name, "security.selinux") ||
 		    (!layer && !str_skip_prefix(name, "user.")))
 			continue;
 		len = getxattr(path, name, value, XATTR_MAX);
-		snprintf(key, sizeof(key), "SCHILY.xattr.%s", name);
-		if (len >= 0)
-			put_record(pax, key, value, (size_t)len);
+		if (len < 0)
+			continue;
+		copy = arena_new(a, (size_t)len + 1, 1);
+		memcpy(copy, value, (size_t)len);
+		list[e->n_xattrs++] = (struct tar_xattr){ arena_strdup(a, name), copy, (size_t)len };
 	}
 }
 
@@ -284,12 +196,6 @@ static int put_marker(struct archive_writer *w, const char *dir, const char *nam
 	autofree char *path = mem_printf("%s.wh.%s", dir, name);
 
 	return archive_add_text(w, path, "", 0, err);
-}
-
-static char type_of(mode_t mode)
-{
-	return S_ISDIR(mode) ? '5' : S_ISLNK(mode) ? '2' : S_ISCHR(mode) ? '3' : S_ISBLK(mode) ? '4' :
-	       S_ISFIFO(mode) ? '6' : '0';
 }
 
 /* The name under which the file is in the archive already, or NULL and it is noted. */
@@ -311,23 +217,23 @@ static const char *known(struct archive_writer *w, const struct stat *st, const 
 static int put_entry(struct archive_writer *w, const char *name, int fd, const struct stat *st, bool layer,
 		     struct err *err)
 {
-	CLEANUP(buf_done) struct buf pax = BUF_INIT(PAX_MAX / 2);
-	struct entry e = { .type = type_of(st->st_mode), .name = name, .st = *st, .pax = &pax };
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	struct tar_entry e = entry_of(name, st);
 	char link[SYS_FD_PATH_MAX], target[PATH_MAX];
 	int r;
 
-	if (e.type == '2') {
+	if (S_ISLNK(st->st_mode)) {
 		ssize_t n = readlinkat(fd, "", target, sizeof(target) - 1);
 
 		target[n < 0 ? 0 : n] = '\0';
-		e.target = target;
+		e.link = target;
 	} else {
-		put_xattrs(&pax, fd, layer);
+		take_xattrs(&e, fd, layer, &a);
 	}
-	if (e.type != '5' && st->st_nlink > 1 && (e.target = known(w, st, name)))
-		e.type = '1';
-	if (e.type == '0')
-		e.size = (uint64_t)st->st_size;
+	if (!S_ISDIR(st->st_mode) && !S_ISLNK(st->st_mode) && st->st_nlink > 1 && (e.link = known(w, st, name))) {
+		e.hard_link = true;
+		e.size = 0;
+	}
 	r = put_header(w, &e, err);
 	if (r == 0 && e.size) {
 		autofd int in = open(sys_fd_path(fd, link), O_RDONLY | O_CLOEXEC);
