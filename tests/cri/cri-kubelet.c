@@ -37,7 +37,7 @@ static char *image;
 static int64_t until, short_deadline;
 static unsigned seed, n_pods;
 static atomic_ulong calls, retries, probes, restarts, cycles, relists, pulls, n_events, drifts;
-static char log_dir[] = "/tmp/cri-kubelet-XXXXXX";
+static char log_dir[64]; /* beside the socket */
 
 static void drift(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 static void drift(const char *fmt, ...)
@@ -471,6 +471,9 @@ int main(int argc, char **argv)
 		seed = option == 's' ? (unsigned)number : seed;
 		short_deadline = option == 't' ? (int64_t)number : short_deadline;
 	}
+	if (argc - optind == 2 && strchr(argv[optind], '/'))
+		snprintf(log_dir, sizeof(log_dir), "%.*s/kubelet-XXXXXX",
+			 (int)(strrchr(argv[optind], '/') - argv[optind]), argv[optind]);
 	if (argc - optind != 2 || !n_pods || n_pods > PODS_MAX || !mkdtemp(log_dir)) {
 		fprintf(stderr, "usage: cri-kubelet [-d SECONDS] [-p PODS] [-s SEED] [-t DEADLINE-MS] SOCKET IMAGE\n");
 		return 2;
