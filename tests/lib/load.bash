@@ -98,9 +98,12 @@ suite_start() { # [key=value of daemon_start…]
 }
 
 suite_stop() {
-	local bad=0
+	local bad=0 pid
 	daemon_stop || bad=1
-	registry_stop
+	for pid in "$WORK"/registry.*.pid; do
+		pid=${pid%.pid}
+		registry_stop "${pid##*.}"
+	done
 	leak_last || bad=1
 	node_stop
 	work_stop
