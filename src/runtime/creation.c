@@ -32,6 +32,7 @@ void creation_done(struct creation *c)
 	fd_drop(&h->terminal_mount);
 	fd_drop(&c->sync);
 	fd_drop(&c->pidfd);
+	fd_drop(&c->netns);
 	fd_drop(&c->dir);
 	arena_done(&c->arena);
 }
@@ -154,15 +155,14 @@ int creation_cgroup(struct creation *c, struct err *err)
 
 int creation_devices(struct creation *c, struct err *err)
 {
-	autofd int ns = -EBADF;
-	int r = c->plan.n_net_devices ? ns_open_pid(c->pid, NS_NET, &ns) : 0;
+	int r = c->plan.n_net_devices ? ns_open_pid(c->pid, NS_NET, &c->netns) : 0;
 
 	if (r < 0)
 		return err_sys(err, r, "linux.netDevices: the container's network namespace");
 	for (size_t i = 0; i < c->plan.n_net_devices; i++) {
 		struct device_plan *d = &c->plan.net_devices[i];
 
-		r = ns_device_move(-EBADF, d->host_name, ns, d->name, true, &d->device);
+		r = ns_device_move(-EBADF, d->host_name, c->netns, d->name, true, &d->device);
 		if (r == -EEXIST)
 			return err_sys(err, r, "linux.netDevices.%s: the container has a device %s", d->host_name,
 				       d->name);
@@ -172,13 +172,13 @@ int creation_devices(struct creation *c, struct err *err)
 	return 0;
 }
 
-/* While their namespace lives: with it, devices that are not of hardware would be gone. */
+/* The process may be gone, and devices that are not of hardware would go with its namespace: our
+ * descriptor keeps it. */
 static void devices_back(struct creation *c)
 {
-	autofd int ns = -EBADF;
 	int r;
 
-	if (!c->plan.n_net_devices || ns_open_pid(c->pid, NS_NET, &ns) < 0)
+	if (c->netns < 0)
 		return;
 	for (size_t i = 0; i < c->plan.n_net_devices; i++) {
 		const struct device_plan *d = &c->plan.net_devices[i];
@@ -186,7 +186,7 @@ static void devices_back(struct creation *c)
 
 		if (!d->device.moved)
 			continue;
-		r = ns_device_move(ns, d->device.name, -EBADF, d->host_name, d->device.was_up, &back);
+		r = ns_device_move(c->netns, d->device.name, -EBADF, d->host_name, d->device.was_up, &back);
 		if (r < 0)
 			runtime_warn("linux.netDevices.%s: move it back: %s", d->host_name, strerrordesc_np(-r));
 	}

@@ -23,10 +23,11 @@ struct creation {
 	struct shared_filter *shared;
 	struct child child;
 	int dir, sync, pidfd;
+	int netns; /* with devices of the host in it: held until it is said whether they stay */
 	pid_t pid;
 };
 
-#define CREATION_INIT { .dir = -EBADF, .sync = -EBADF, .pidfd = -EBADF, .child = CHILD_INIT, \
+#define CREATION_INIT { .dir = -EBADF, .sync = -EBADF, .pidfd = -EBADF, .netns = -EBADF, .child = CHILD_INIT, \
 			.filter = SEC_FILTER_INIT }
 
 void creation_done(struct creation *c);
