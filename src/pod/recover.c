@@ -172,6 +172,8 @@ static void sweep_directory(struct pod_manager *m, const char *id)
 	umount2(arena_printf(&a, "%s/shm", dir), MNT_DETACH | UMOUNT_NOFOLLOW);
 	cni_netns_remove(arena_printf(&a, "%s/netns", dir), NULL);
 	pod_userns_remove(dir, NULL);
+	/* the one that a pod has where its client named none; what a client named is the client's */
+	pod_cgroup_destroy(arena_printf(&a, "%s/pod%s", m->settings.cgroup_parent, id), NULL);
 	sys_remove_tree(AT_FDCWD, dir);
 }
 

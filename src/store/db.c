@@ -152,6 +152,8 @@ int db_run(struct store *s, struct err *err, const char *sql, const char *types,
 	r = db_next(s, stmt, err);
 	if (r > 0)
 		db_reset(stmt);
+	if (r >= 0)
+		copy_want_locked(s);
 	return r < 0 ? r : 0;
 }
 

@@ -32,6 +32,10 @@ struct store {
 	bool trash_running, trash_wanted;
 	atomic_bool closing; /* looked at without the lock too */
 	uint64_t trash_counter;
+	/* copy.c */
+	pthread_cond_t copy_cond;
+	bool copy_running, copy_wanted, restored; /* restored: meta.db was the copy at this start */
+	int64_t changes_seen;
 };
 
 struct store_lease {
@@ -99,6 +103,15 @@ int trash_put_locked(struct store *s, int dirfd, const char *name); /* under the
 int trash_layer(struct store *s, int64_t id);
 void trash_start(struct store *s);
 void trash_stop(struct store *s);
+
+/* copy.c. After each change, under the lock. */
+void copy_want_locked(struct store *s);
+/* After trash_stop; the copy has everything. */
+void copy_stop(struct store *s);
+/* The copy becomes meta.db: 1, -ENOENT without one. No connection is open. */
+int copy_take(struct store *s);
+/* Unnames images whose data went after the copy was made. */
+int copy_prune(struct store *s, struct err *err);
 
 /* layer.c, under the lock */
 bool lease_holds_layer(const struct store *s, int64_t id);

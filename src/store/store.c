@@ -37,46 +37,76 @@ static int lock_root(struct store *s, struct err *err)
 }
 
 /*
- * A damaged meta.db cannot say which layers and snapshots running containers stand on. So
- * nothing is swept or reused: all of it moves together to damaged-<time>/, mounts go on
- * (they hold the directories, not the names), and a human decides.
+ * A damaged meta.db is replaced by its copy (copy.c). Where that is damaged too, or not there,
+ * nothing says which layers and snapshots running containers stand on. So nothing is swept or
+ * reused: all of it moves together to damaged-<time>/, mounts go on (they hold the directories,
+ * not the names), and a human decides.
  */
-static int set_aside(struct store *s, const char *why, struct buf *note, struct err *err)
+enum { AWAY_MAX = 64, DATABASE_FILES = 3 };
+
+static const char *const away_names[] = { "meta.db", "meta.db-wal", "meta.db-shm", "layers", "snapshots", "blobs",
+					  "sums" };
+
+/* The first n of those names into damaged-<time>/, which is away. */
+static int move_away(struct store *s, size_t n, char away[AWAY_MAX], struct err *err)
 {
-	static const char *const names[] = { "meta.db", "meta.db-wal", "meta.db-shm", "layers", "snapshots",
-					     "blobs", "sums" };
-	char away[64];
 	autofd int dir = -EBADF;
 
-	snprintf(away, sizeof(away), "damaged-%lld", (long long)(time_now_real() / NSEC_PER_SEC));
+	snprintf(away, AWAY_MAX, "damaged-%lld", (long long)(time_now_real() / NSEC_PER_SEC));
 	if (mkdirat(s->root_fd, away, 0700) < 0 && errno != EEXIST)
 		return err_sys(err, errno, "mkdir %s/%s", s->root, away);
 	dir = openat(s->root_fd, away, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return err_sys(err, errno, "open %s/%s", s->root, away);
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (renameat(s->root_fd, names[i], dir, names[i]) < 0 && errno != ENOENT)
-			return err_sys(err, errno, "move %s/%s to %s", s->root, names[i], away);
-	if (note)
-		buf_printf(note,
-			   "%s/meta.db is damaged (%s): it was set aside with its layers and "
-			   "snapshots in %s/%s",
-			   s->root, why, s->root, away);
+	for (size_t i = 0; i < n; i++)
+		if (renameat(s->root_fd, away_names[i], dir, away_names[i]) < 0 && errno != ENOENT)
+			return err_sys(err, errno, "move %s/%s to %s", s->root, away_names[i], away);
 	return 0;
+}
+
+static bool is_lost(struct store *s)
+{
+	struct stat st;
+
+	return (fstatat(s->root_fd, "meta.db", &st, AT_SYMLINK_NOFOLLOW) < 0 ? errno == ENOENT : st.st_size == 0) &&
+	       faccessat(s->root_fd, "meta.db.copy", F_OK, 0) == 0;
 }
 
 static int open_db(struct store *s, struct buf *note, struct err *err)
 {
 	autofree char *path = mem_printf("%s/meta.db", s->root);
+	char away[AWAY_MAX], why[256];
 	bool damaged;
-	int r = db_open(s, path, &damaged, err);
+	int r;
 
-	if (r == 0 || !damaged)
+	/* an empty file would be a new database, without a word */
+	if (is_lost(s))
+		r = err_set(err, ERR_CORRUPT, "it is empty or not there");
+	else if ((r = db_open(s, path, &damaged, err)) == 0 || !damaged)
 		return r;
 	db_close(s);
-	r = set_aside(s, err ? err->text : "damaged", note, err);
+	snprintf(why, sizeof(why), "%.200s", err->text);
+	r = move_away(s, DATABASE_FILES, away, err);
 	if (r < 0)
 		return r;
+	if (copy_take(s) > 0) {
+		err_clear(err);
+		r = db_open(s, path, &damaged, err);
+		if (r == 0 && note)
+			buf_printf(note, "%s/meta.db is damaged (%s): it was set aside in %s/%s, and its copy taken", s->root,
+				   why, s->root, away);
+		if (r == 0 || !damaged)
+			return s->restored = true, r;
+		db_close(s);
+	}
+	r = move_away(s, ARRAY_LEN(away_names), away, err);
+	if (r < 0)
+		return r;
+	if (note)
+		buf_printf(note,
+			   "%s/meta.db is damaged (%s), and there is no copy: it was set aside with its layers and "
+			   "snapshots in %s/%s",
+			   s->root, why, s->root, away);
 	err_clear(err);
 	return db_open(s, path, &damaged, err);
 }
@@ -138,7 +168,7 @@ static int sweep(struct store *s, int dirfd, named_fn named, struct err *err)
 		if (str_eq(e->d_name, ".") || str_eq(e->d_name, ".."))
 			continue;
 		r = named(s, e->d_name, err);
-		if (r == 0) {
+		if (r == 0 && !s->restored) {
 			r = trash_put(s, dirfd, e->d_name);
 			if (r < 0)
 				err_sys(err, r, "sweep %s from %s", e->d_name, s->root);
@@ -189,6 +219,13 @@ static int open_all(struct store *s, struct buf *note, struct err *err)
 	    (r = sweep(s, s->snapshots_fd, snapshot_named, err)) < 0 ||
 	    (r = sweep(s, s->blobs_fd, blob_named, err)) < 0)
 		return r;
+	if (s->restored && (r = copy_prune(s, err)) < 0)
+		return r;
+	if (faccessat(s->root_fd, "meta.db.copy", F_OK, 0) < 0) {
+		WITH_LOCK(s);
+		s->changes_seen = -1; /* all of it */
+		copy_want_locked(s);
+	}
 	trash_start(s);
 	return 0;
 }
@@ -210,6 +247,7 @@ int store_open(const char *root, const struct store_options *options, struct sto
 		-EBADF;
 	pthread_mutex_init(&s->mutex, NULL);
 	pthread_cond_init(&s->trash_cond, NULL);
+	pthread_cond_init(&s->copy_cond, NULL);
 	list_init(&s->leases);
 	r = open_all(s, note, &own);
 	if (r < 0) {
@@ -228,6 +266,7 @@ void store_close(struct store *s)
 		return;
 	assert(list_empty(&s->leases));
 	trash_stop(s);
+	copy_stop(s);
 	db_close(s);
 	fd_drop(&s->trash_fd);
 	fd_drop(&s->snapshots_fd);
@@ -237,6 +276,7 @@ void store_close(struct store *s)
 	fd_drop(&s->lock_fd);
 	fd_drop(&s->root_fd);
 	pthread_cond_destroy(&s->trash_cond);
+	pthread_cond_destroy(&s->copy_cond);
 	pthread_mutex_destroy(&s->mutex);
 	free(s->root);
 	free(s);

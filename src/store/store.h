@@ -56,9 +56,10 @@ struct store_options {
 /*
  * Opens or makes the store below root (made with 0700 when missing; its parents too).
  * `note`, if given, gets text for the log about what was found damaged and set aside, and
- * stays empty otherwise: a damaged meta.db moves, with the layers, snapshots and blobs that
- * it named, to damaged-<time>/ (running containers go on, their mounts hold what they need),
- * and an empty one begins. A meta.db written by a newer Caisson is refused (UNSUPPORTED) and
+ * stays empty otherwise: a damaged meta.db moves to damaged-<time>/ and its copy, which is at most
+ * two seconds behind, takes its place; without a copy the layers, snapshots and blobs that it
+ * named go with it (running containers go on, their mounts hold what they need), and an empty
+ * one begins. A meta.db written by a newer Caisson is refused (UNSUPPORTED) and
  * untouched. options NULL: defaults.
  */
 int store_open(const char *root, const struct store_options *options, struct store **ret, struct buf *note,

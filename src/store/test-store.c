@@ -290,22 +290,61 @@ static void usage_counts_hard_links_once_and_follows_nothing(void **state)
 	store_close(s);
 }
 
-static void a_damaged_database_is_set_aside_with_all_that_it_named(void **state)
+static void hit(const char *name)
+{
+	autofree char *path = mem_printf("%s/%s", root, name);
+	int fd = open(path, O_WRONLY | O_TRUNC);
+
+	assert_int_equal(write(fd, "this is not a database, not even nearly; it was hit by something", 64), 64);
+	close(fd);
+}
+
+static void a_damaged_database_is_replaced_by_its_copy(void **state)
+{
+	CLEANUP(buf_done) struct buf note = BUF_INIT(4096), before = BUF_INIT(4096), out = BUF_INIT(4096);
+	struct store *s = open_store();
+	struct err err = ERR_INIT;
+	autofree char *layers = mem_printf("%s/layers", root);
+
+	publish(s, 'a', "1", "x:1");
+	publish(s, 'b', "2", "y:1");
+	assert_int_equal(store_image_list(s, print_image, &before, &err), 0);
+	store_close(s);
+	hit("meta.db");
+	assert_int_equal(store_open(root, NULL, &s, &note, &err), 0);
+	assert_non_null(strstr(buf_text(&note), "its copy taken"));
+	assert_int_equal(store_image_list(s, print_image, &out, &err), 0);
+	assert_string_equal(buf_text(&out), buf_text(&before));
+	store_close(s);
+
+	/* a layer that went after the copy: its image is not named any more, the other one is */
+	hit("meta.db");
+	buf_done(&out);
+	{
+		autofd int fd = open(layers, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		assert_int_equal(sys_remove_tree(fd, "1"), 0);
+	}
+	assert_int_equal(store_open(root, NULL, &s, &note, &err), 0);
+	assert_int_equal(store_image_list(s, print_image, &out, &err), 0);
+	assert_null(strstr(buf_text(&out), "x:1"));
+	assert_non_null(strstr(buf_text(&out), "y:1"));
+	publish(s, 'a', "1", "x:1");
+	store_close(s);
+}
+
+static void a_damaged_database_without_a_copy_is_set_aside_with_all_that_it_named(void **state)
 {
 	CLEANUP(buf_done) struct buf note = BUF_INIT(4096), out = BUF_INIT(4096);
 	struct store *s = open_store();
 	struct err err = ERR_INIT;
-	autofree char *db = mem_printf("%s/meta.db", root);
-	int fd;
 
 	publish(s, 'a', "1", "x:1");
 	store_close(s);
-	fd = open(db, O_WRONLY | O_TRUNC);
-	assert_int_equal(write(fd, "this is not a database, not even nearly; it was hit by something", 64),
-			 64);
-	close(fd);
+	hit("meta.db");
+	hit("meta.db.copy");
 	assert_int_equal(store_open(root, NULL, &s, &note, &err), 0);
-	assert_non_null(strstr(buf_text(&note), "damaged"));
+	assert_non_null(strstr(buf_text(&note), "there is no copy"));
 	assert_int_equal(store_image_list(s, print_image, &out, &err), 0);
 	assert_string_equal(buf_text(&out), "");
 	publish(s, 'a', "1", "x:1");
@@ -344,7 +383,8 @@ int main(void)
 		T(names_move_to_the_image_that_was_published_last),
 		T(a_read_only_snapshot_has_two_lowers_and_no_upper),
 		T(usage_counts_hard_links_once_and_follows_nothing),
-		T(a_damaged_database_is_set_aside_with_all_that_it_named),
+		T(a_damaged_database_is_replaced_by_its_copy),
+		T(a_damaged_database_without_a_copy_is_set_aside_with_all_that_it_named),
 		T(a_newer_database_is_refused_and_untouched),
 	};
 

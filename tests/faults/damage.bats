@@ -1,6 +1,6 @@
-# Exit records that are cut off, empty, changed in a bit or replaced by garbage: the daemon serves within a
-# second, the container is over, the others run on. And what `caisson doctor` says of a sound node and
-# of one without a daemon.
+# State files and records that are cut off, empty, changed in a bit or replaced by garbage: the daemon serves
+# within a second, at most that one pod or container is set aside, the others run on, and `caisson doctor`
+# says so.
 
 load ../cri/daemon.bash
 
@@ -94,4 +94,48 @@ both_go() {
 		other_runs
 		both_go
 	done
+}
+
+@test "a meta.db that is damaged: its copy takes its place, and all pods run on" {
+	local how ways="garbage empty"
+	[ "${FAULTS:-}" != all ] || ways="empty cut bit garbage"
+	for how in $ways; do
+		two_pods "db-$how"
+		# the copy is two seconds behind
+		sleep 2.5
+		daemon_kill KILL
+		rm -f "$dir/root/meta.db-wal" "$dir/root/meta.db-shm"
+		damage "$how" "$dir/root/meta.db"
+		daemon_start
+		served_fast
+		other_runs
+		[ "$(status_of "$victim_ctr" state)" = CONTAINER_RUNNING ]
+		[ "$(crictl exec -s "$victim_ctr" echo hello)" = hello ]
+		[ -n "$(crictl images -q)" ]
+		run doctor
+		[ "$status" -eq 1 ]
+		[[ $output == *"meta.db is damaged"*"its copy taken"* ]]
+		both_go
+	done
+}
+
+@test "a pod's record that is damaged: that pod is set aside and taken away, the other runs on" {
+	two_pods record
+	daemon_kill KILL
+	python3 - "$dir/root/meta.db" "$victim" <<-'PY'
+		import sqlite3, sys
+		db = sqlite3.connect(sys.argv[1])
+		n = db.execute("UPDATE record SET doc = substr(doc, 1, length(doc) / 2) WHERE kind = 'pod' AND id = ?",
+		               (sys.argv[2],)).rowcount
+		assert n == 1, n
+		db.commit()
+	PY
+	daemon_start
+	served_fast
+	other_runs
+	[ -z "$(crictl pods -q --id "$victim")" ]
+	run doctor
+	[ "$status" -eq 1 ]
+	[[ $output == *"pod record $victim is damaged"* ]]
+	both_go
 }

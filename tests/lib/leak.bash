@@ -38,13 +38,13 @@ leak_interfaces() {
 leak_sockets() { grep -aoE " (@|/)[^ ]*$WORK[^ ]*" /proc/net/unix | sed 's/^ /socket /' | sort -u; }
 
 # Files of the daemon's two directories, but for what an image store keeps while it has images and
-# what a database appends to.
+# what a database appends to or is copied to.
 leak_files() {
 	{
 		find "$STATE" -printf 'file %P\n' 2>/dev/null
-		find "$ROOT" \( -path '*/layers/*' -o -path '*/blobs/*' -o -path '*/io.containerd.*' \) -prune -o \
+		find "$ROOT" \( -path '*/layers/*' -o -path '*/sums/*' -o -path '*/blobs/*' -o -path '*/io.containerd.*' \) -prune -o \
 			-printf 'file root/%P\n' 2>/dev/null
-	} | grep -vE -- '-(wal|shm|journal)$|last_reserved_ip|io\.containerd|root/cni(/[^/]*(/lock)?)?$' | sort
+	} | grep -vE -- '-(wal|shm|journal)$|meta\.db\.copy|last_reserved_ip|io\.containerd|root/cni(/[^/]*(/lock)?)?$' | sort
 }
 
 # Open descriptors of the daemon by kind, without numbers.
