@@ -44,7 +44,7 @@ leak_files() {
 		find "$STATE" -printf 'file %P\n' 2>/dev/null
 		find "$ROOT" \( -path '*/layers/*' -o -path '*/sums/*' -o -path '*/blobs/*' -o -path '*/io.containerd.*' \) -prune -o \
 			-printf 'file root/%P\n' 2>/dev/null
-	} | grep -vE -- '-(wal|shm|journal)$|meta\.db\.copy|last_reserved_ip|io\.containerd|root/cni(/[^/]*(/lock)?)?$' | sort
+	} | grep -vE -- '-(wal|shm|journal)$|meta\.db\.copy|last_reserved_ip|io\.containerd|root/partial$|root/cni(/[^/]*(/lock)?)?$' | sort
 }
 
 # Open descriptors of the daemon by kind, without numbers.
