@@ -104,6 +104,7 @@ limit() {
 	limit '{"cpu":{"shares":512}}' v1 refused "neither linear nor quadratic" . v2 refused "neither linear nor quadratic" . '{"org.caisson.cpu-weight-curve":"cubic"}'
 }
 
+# bats test_tags=systemd
 @test "cpu: quota, period, burst, idle" {
 	limit '{"cpu":{"quota":50000,"period":100000}}' v1 cpu cpu.cfs_quota_us 50000 v2 cpu cpu.max "50000 100000"
 	limit '{"cpu":{"quota":33333,"period":50000}}' v1 cpu cpu.cfs_period_us 50000 v2 cpu cpu.max "33333 50000"
@@ -124,6 +125,7 @@ limit() {
 	limit '{"cpu":{"realtimeRuntime":1000,"realtimePeriod":1000000}}' v1 refused cpu.rt_runtime_us . v2 refused "realtime" .
 }
 
+# bats test_tags=systemd
 @test "pids" {
 	limit '{"pids":{"limit":44}}' v1 pids pids.max 44 v2 pids pids.max 44
 	limit '{"pids":{"limit":1}}' v1 pids pids.max 1 v2 pids pids.max 1
@@ -196,6 +198,7 @@ limit() {
 	limit '{"unified":{"../../cgroup.kill":"1"}}' v1 refused "no cgroup v2 file" . v2 refused "no cgroup v2 file" .
 }
 
+# bats test_tags=systemd
 @test "devices: denied but for the rules; an update keeps /dev/null" {
 	local d
 	for d in "${drivers[@]}"; do
@@ -220,6 +223,7 @@ limit() {
 	done
 }
 
+# bats test_tags=systemd
 @test "an update is all or nothing, and each single flag is taken" {
 	local d
 	for d in "${drivers[@]}"; do
@@ -292,6 +296,7 @@ limit() {
 	done
 }
 
+# bats test_tags=systemd
 @test "annotations of systemd's properties: only those that are allowed" {
 	[ -d /run/systemd/system ] || skip "needs systemd"
 	begin systemd '{}' '{"org.systemd.property.TimeoutStopSec":"7","org.systemd.property.CollectMode":"'"'inactive'"'","org.systemd.property.After":"['"'basic.target'"']"}'

@@ -2,6 +2,7 @@
 #
 # The user is uid 61234 of no name, who can map only the own id, and in the virtual machine
 # also "tester", who has a range in /etc/subuid.
+# bats file_tags=systemd
 load lib
 
 setup() {

@@ -1,4 +1,5 @@
 # The daemon with the systemd driver: a pod is a slice, its containers are scopes.
+# bats file_tags=systemd
 
 setup_file() {
 	[ -d /run/systemd/system ] || return 0

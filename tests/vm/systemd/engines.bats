@@ -1,4 +1,5 @@
 # podman and containerd with the systemd driver, and our binary in runc's place.
+# bats file_tags=systemd
 load ../../oci/lib
 
 setup_file() {
