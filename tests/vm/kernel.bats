@@ -1,5 +1,4 @@
 # The unit tests whose results depend on the kernel, on pure cgroup v2.
-# bats file_tags=systemd
 
 setup() {
 	[ -n "${CAISSON_VM:-}" ] || skip "only in the virtual machine"
