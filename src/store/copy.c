@@ -8,6 +8,9 @@
  * made is then on disk and not named: it stays until the start after that, since a container may
  * stand on it. What they had removed is named and not on disk: such images are unnamed at once.
  *
+ * Each copy has a number, which is in meta.db first: a copy with a higher one shows that the end of
+ * meta.db's log was lost.
+ *
  * The copy is synced before it gets its name, so it is whole, or the one before.
  */
 #include "store/inner.h"
@@ -33,6 +36,17 @@ static int copy_into(sqlite3 *to, sqlite3 *from)
 	return sqlite3_backup_finish(b) == SQLITE_OK ? 0 : -EIO;
 }
 
+/* The next copy's number, in meta.db before it is in the copy: see copy_is_newer. */
+static void number_copy(struct store *s)
+{
+	WITH_LOCK(s);
+	if (!sqlite3_get_autocommit(s->db))
+		return;
+	db_run(s, NULL, "UPDATE copies SET n = n + 1", "");
+	s->changes_seen = sqlite3_total_changes(s->db);
+	s->copy_wanted = false;
+}
+
 /* What fails leaves the copy of before, and the next change tries again. */
 static void make_copy(struct store *s)
 {
@@ -41,6 +55,7 @@ static void make_copy(struct store *s)
 	autofd int fd = -EBADF;
 	int r = -EIO;
 
+	number_copy(s);
 	unlinkat(s->root_fd, "meta.db.copy.new", 0);
 	if (sqlite3_open_v2(path, &from, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK &&
 	    sqlite3_open_v2(new, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) ==
@@ -119,6 +134,51 @@ void copy_stop(struct store *s)
 int copy_take(struct store *s)
 {
 	return renameat(s->root_fd, "meta.db.copy", s->root_fd, "meta.db") < 0 ? -errno : 1;
+}
+
+sqlite3 *copy_open(const struct store *s)
+{
+	CLEANUP(buf_done) struct buf uri = BUF_INIT(8192);
+	sqlite3 *copy = NULL;
+
+	/* immutable: it has no log, and none is to be made beside it */
+	buf_puts(&uri, "file:");
+	for (const char *c = s->root; *c; c++)
+		if (strchr("?#%", *c))
+			buf_printf(&uri, "%%%02x", (unsigned)*c);
+		else
+			buf_append(&uri, c, 1);
+	if (buf_puts(&uri, "/meta.db.copy?immutable=1") == 0 &&
+	    sqlite3_open_v2(buf_text(&uri), &copy,
+			    SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI, NULL) == SQLITE_OK)
+		return copy;
+	sqlite3_close(copy);
+	return NULL;
+}
+
+static int64_t number_of(sqlite3 *db)
+{
+	sqlite3_stmt *stmt = NULL;
+	int64_t n = -1;
+
+	if (db && sqlite3_prepare_v2(db, "SELECT n FROM copies", -1, &stmt, NULL) == SQLITE_OK &&
+	    sqlite3_step(stmt) == SQLITE_ROW)
+		n = sqlite3_column_int64(stmt, 0);
+	sqlite3_finalize(stmt);
+	return n;
+}
+
+/*
+ * A log (meta.db-wal) whose end is lost leaves a database that is whole, and older. Each copy has a
+ * number that was committed to meta.db before, so a copy with a higher one proves the loss.
+ */
+bool copy_is_newer(struct store *s)
+{
+	sqlite3 *copy = copy_open(s);
+	bool newer = number_of(copy) > number_of(s->db);
+
+	sqlite3_close(copy);
+	return newer;
 }
 
 /* The first row whose data is not there: 1 and its name; 0 for none. */

@@ -42,6 +42,13 @@ static const char *const schema[] = {
 	/* when a container last came or went, or it was pulled */
 	"ALTER TABLE image ADD COLUMN used INTEGER NOT NULL DEFAULT 0;"
 	"PRAGMA user_version = 2;",
+
+	/* checksums of the documents, 0 for those of before; how many copies were made (copy.c) */
+	"ALTER TABLE image ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE record ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE copies(n INTEGER NOT NULL);"
+	"INSERT INTO copies VALUES(0);"
+	"PRAGMA user_version = 3;",
 };
 
 enum { SCHEMA_VERSION = ARRAY_LEN(schema) };
@@ -232,7 +239,7 @@ int db_open(struct store *s, const char *path, bool *ret_damaged, struct err *er
 			 "PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=500",
 			 err);
 	if (r == 0)
-		r = pragma_text(s, "PRAGMA quick_check(1)", text, sizeof(text), err);
+		r = pragma_text(s, "PRAGMA integrity_check(1)", text, sizeof(text), err);
 	if (r == 0 && !str_eq(text, "ok"))
 		r = db_error(s, SQLITE_CORRUPT, err);
 	for (; r == 0 && version < SCHEMA_VERSION; version++) {

@@ -100,9 +100,9 @@ static int publish_rows(struct store *s, const struct store_image *image, const 
 	if (r < 0)
 		return r;
 	r = db_run(s, err,
-		   "INSERT INTO image(id, doc, used) VALUES(?, ?, ?)"
-		   " ON CONFLICT(id) DO UPDATE SET doc = excluded.doc, used = excluded.used", "ssi",
-		   image->id, image->doc, time_now_real());
+		   "INSERT INTO image(id, doc, used, sum) VALUES(?, ?, ?, ?)"
+		   " ON CONFLICT(id) DO UPDATE SET doc = excluded.doc, used = excluded.used, sum = excluded.sum",
+		   "ssii", image->id, image->doc, time_now_real(), sum_of("image", image->id, image->doc));
 	for (size_t i = 0; r == 0 && i < image->n_blobs; i++)
 		r = publish_blob(s, image->id, image->blobs[i], err);
 	for (size_t i = 0; r == 0 && i < n_refs; i++)

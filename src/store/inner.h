@@ -104,12 +104,21 @@ int trash_layer(struct store *s, int64_t id);
 void trash_start(struct store *s);
 void trash_stop(struct store *s);
 
+/* heal.c: the checksum of a document, never 0. */
+int64_t sum_of(const char *table, const char *id, const char *doc);
+/* Rows whose document is not what its checksum says: as the copy has them, else set aside. */
+int heal_rows(struct store *s, struct buf *note, struct err *err);
+
 /* copy.c. After each change, under the lock. */
 void copy_want_locked(struct store *s);
 /* After trash_stop; the copy has everything. */
 void copy_stop(struct store *s);
 /* The copy becomes meta.db: 1, -ENOENT without one. No connection is open. */
 int copy_take(struct store *s);
+/* A connection to the copy, to be closed by the caller; NULL when there is none that can be read. */
+sqlite3 *copy_open(const struct store *s);
+/* meta.db lacks what its copy has: the end of the log was lost. */
+bool copy_is_newer(struct store *s);
 /* Unnames images whose data went after the copy was made. */
 int copy_prune(struct store *s, struct err *err);
 

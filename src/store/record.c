@@ -10,9 +10,9 @@ int store_record_put(struct store *s, const char *kind, const char *id, const ch
 	{
 		WITH_LOCK(s);
 		r = db_run(s, err,
-			   "INSERT INTO record(kind, id, doc) VALUES(?, ?, ?)"
-			   " ON CONFLICT(kind, id) DO UPDATE SET doc = excluded.doc",
-			   "sss", kind, id, doc);
+			   "INSERT INTO record(kind, id, doc, sum) VALUES(?, ?, ?, ?)"
+			   " ON CONFLICT(kind, id) DO UPDATE SET doc = excluded.doc, sum = excluded.sum",
+			   "sssi", kind, id, doc, sum_of(kind, id, doc));
 	}
 	(void)fault_point("record.%s.put-done", kind);
 	return r;

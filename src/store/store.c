@@ -47,8 +47,8 @@ enum { AWAY_MAX = 64, DATABASE_FILES = 3 };
 static const char *const away_names[] = { "meta.db", "meta.db-wal", "meta.db-shm", "layers", "snapshots", "blobs",
 					  "sums" };
 
-/* The first n of those names into damaged-<time>/, which is away. */
-static int move_away(struct store *s, size_t n, char away[AWAY_MAX], struct err *err)
+/* Into damaged-<time>/, which is away. */
+static int move_away(struct store *s, const char *const *names, size_t n, char away[AWAY_MAX], struct err *err)
 {
 	autofd int dir = -EBADF;
 
@@ -59,8 +59,35 @@ static int move_away(struct store *s, size_t n, char away[AWAY_MAX], struct err 
 	if (dir < 0)
 		return err_sys(err, errno, "open %s/%s", s->root, away);
 	for (size_t i = 0; i < n; i++)
-		if (renameat(s->root_fd, away_names[i], dir, away_names[i]) < 0 && errno != ENOENT)
-			return err_sys(err, errno, "move %s/%s to %s", s->root, away_names[i], away);
+		if (renameat(s->root_fd, names[i], dir, names[i]) < 0 && errno != ENOENT)
+			return err_sys(err, errno, "move %s/%s to %s", s->root, names[i], away);
+	return 0;
+}
+
+/*
+ * A directory, a device or a link to nowhere in the place of a file of ours is put aside: then the
+ * file is missing, which has its own ways. A link to a file is its administrator's business.
+ */
+static int put_aside_odd(struct store *s, struct buf *note, struct err *err)
+{
+	static const char *const files[] = { "lock", "meta.db", "meta.db-wal", "meta.db-shm", "meta.db.copy",
+					     "meta.db.copy.new" };
+	char away[AWAY_MAX];
+	int r;
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		struct stat st;
+
+		if (fstatat(s->root_fd, files[i], &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    (fstatat(s->root_fd, files[i], &st, i ? 0 : AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)))
+			continue;
+		r = move_away(s, &files[i], 1, away, err);
+		if (r < 0)
+			return r;
+		if (note)
+			buf_printf(note, "%s/%s is damaged (it is no file): it was set aside in %s/%s\n", s->root, files[i],
+				   s->root, away);
+	}
 	return 0;
 }
 
@@ -82,30 +109,32 @@ static int open_db(struct store *s, struct buf *note, struct err *err)
 	/* an empty file would be a new database, without a word */
 	if (is_lost(s))
 		r = err_set(err, ERR_CORRUPT, "it is empty or not there");
-	else if ((r = db_open(s, path, &damaged, err)) == 0 || !damaged)
+	else if ((r = db_open(s, path, &damaged, err)) == 0 && copy_is_newer(s))
+		r = err_set(err, ERR_CORRUPT, "it lacks what its copy has");
+	else if (r == 0 || !damaged)
 		return r;
 	db_close(s);
 	snprintf(why, sizeof(why), "%.200s", err->text);
-	r = move_away(s, DATABASE_FILES, away, err);
+	r = move_away(s, away_names, DATABASE_FILES, away, err);
 	if (r < 0)
 		return r;
 	if (copy_take(s) > 0) {
 		err_clear(err);
 		r = db_open(s, path, &damaged, err);
 		if (r == 0 && note)
-			buf_printf(note, "%s/meta.db is damaged (%s): it was set aside in %s/%s, and its copy taken", s->root,
-				   why, s->root, away);
+			buf_printf(note, "%s/meta.db is damaged (%s): it was set aside in %s/%s, and its copy taken\n",
+				   s->root, why, s->root, away);
 		if (r == 0 || !damaged)
 			return s->restored = true, r;
 		db_close(s);
 	}
-	r = move_away(s, ARRAY_LEN(away_names), away, err);
+	r = move_away(s, away_names, ARRAY_LEN(away_names), away, err);
 	if (r < 0)
 		return r;
 	if (note)
 		buf_printf(note,
 			   "%s/meta.db is damaged (%s), and there is no copy: it was set aside with its layers and "
-			   "snapshots in %s/%s",
+			   "snapshots in %s/%s\n",
 			   s->root, why, s->root, away);
 	err_clear(err);
 	return db_open(s, path, &damaged, err);
@@ -189,10 +218,15 @@ static int open_all(struct store *s, struct buf *note, struct err *err)
 	s->root_fd = open(s->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->root_fd < 0)
 		return err_sys(err, errno, "open %s", s->root);
+	r = put_aside_odd(s, note, err);
+	if (r < 0)
+		return r;
 	r = lock_root(s, err);
 	if (r < 0)
 		return r;
 	r = open_db(s, note, err);
+	if (r == 0)
+		r = heal_rows(s, note, err);
 	if (r < 0)
 		return r;
 	if ((r = open_dir(s, "layers", &s->layers_fd, err)) < 0 ||

@@ -59,8 +59,10 @@ struct store_options {
  * stays empty otherwise: a damaged meta.db moves to damaged-<time>/ and its copy, which is at most
  * two seconds behind, takes its place; without a copy the layers, snapshots and blobs that it
  * named go with it (running containers go on, their mounts hold what they need), and an empty
- * one begins. A meta.db written by a newer Caisson is refused (UNSUPPORTED) and
- * untouched. options NULL: defaults.
+ * one begins. A log that lost its end counts as damage. A single document that is not what was written
+ * (each has a checksum) is taken from the copy, or set aside: a record as kind "<kind>.damaged", an
+ * image without its names. What is no file in the place of one of ours moves away too. A meta.db written
+ * by a newer Caisson is refused (UNSUPPORTED) and untouched. options NULL: defaults.
  */
 int store_open(const char *root, const struct store_options *options, struct store **ret, struct buf *note,
 	       struct err *err);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -353,6 +354,124 @@ static void a_damaged_database_without_a_copy_is_set_aside_with_all_that_it_name
 	store_close(s);
 }
 
+/* SQL of somebody else's, as damage would have it: behind the store's back. */
+static void change(const char *name, const char *sql)
+{
+	autofree char *path = mem_printf("%s/%s", root, name);
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_total_changes(db), 1);
+	sqlite3_close(db);
+}
+
+static void a_record_that_is_not_what_was_written_is_taken_from_the_copy_or_set_aside(void **state)
+{
+	static const char hurt[] = "UPDATE record SET doc = '{\"pid\":17}' WHERE id = 'one'";
+	CLEANUP(buf_done) struct buf note = BUF_INIT(4096), out = BUF_INIT(4096);
+	struct store *s = open_store();
+	struct err err = ERR_INIT;
+
+	assert_int_equal(store_record_put(s, "pod", "one", "{\"pid\":16}", &err), 0);
+	assert_int_equal(store_record_put(s, "pod", "two", "{\"pid\":18}", &err), 0);
+	store_close(s);
+	change("meta.db", hurt);
+	assert_int_equal(store_open(root, NULL, &s, &note, &err), 0);
+	assert_non_null(strstr(buf_text(&note), "pod record one of meta.db was damaged, and its copy taken"));
+	assert_int_equal(store_record_get(s, "pod", "one", &out, &err), 0);
+	assert_string_equal(buf_text(&out), "{\"pid\":16}");
+	store_close(s);
+
+	change("meta.db", hurt);
+	change("meta.db.copy", hurt);
+	buf_done(&note);
+	assert_int_equal(store_open(root, NULL, &s, &note, &err), 0);
+	assert_non_null(strstr(buf_text(&note), "pod record one is damaged and set aside"));
+	assert_true(store_record_get(s, "pod", "one", &out, NULL) < 0);
+	assert_int_equal(store_record_get(s, "pod.damaged", "one", &out, &err), 0);
+	assert_int_equal(store_record_get(s, "pod", "two", &out, &err), 0);
+	store_close(s);
+	s = open_store();
+	store_close(s);
+}
+
+static void an_image_that_is_not_what_was_written_is_taken_from_the_copy_or_unnamed(void **state)
+{
+	static const char hurt[] = "UPDATE image SET doc = '{\"a\":1}' WHERE num = 1";
+	CLEANUP(buf_done) struct buf note = BUF_INIT(4096), out = BUF_INIT(4096);
+	struct store *s = open_store();
+	struct err err = ERR_INIT;
+
+	publish(s, 'a', "1", "x:1");
+	publish(s, 'b', "2", "y:1");
+	store_close(s);
+	change("meta.db", hurt);
+	assert_int_equal(store_open(root, NULL, &s, &note, &err), 0);
+	assert_non_null(strstr(buf_text(&note), "its copy taken"));
+	store_close(s);
+	change("meta.db", hurt);
+	change("meta.db.copy", hurt);
+	buf_done(&note);
+	assert_int_equal(store_open(root, NULL, &s, &note, &err), 0);
+	assert_non_null(strstr(buf_text(&note), "damaged and unnamed"));
+	assert_int_equal(store_image_list(s, print_image, &out, &err), 0);
+	assert_null(strstr(buf_text(&out), "x:1"));
+	assert_non_null(strstr(buf_text(&out), "y:1"));
+	publish(s, 'a', "1", "x:1");
+	store_close(s);
+}
+
+static void a_log_that_lost_its_end_is_noticed_by_the_copy(void **state)
+{
+	CLEANUP(buf_done) struct buf note = BUF_INIT(4096), out = BUF_INIT(4096);
+	autofree char *db = mem_printf("%s/meta.db", root);
+	struct store *s = open_store();
+	struct err err = ERR_INIT;
+
+	assert_int_equal(store_record_put(s, "pod", "one", "1", &err), 0);
+	store_close(s);
+	/* all that the log held goes: the database as it was before */
+	{
+		CLEANUP(buf_done) struct buf whole = BUF_INIT(1 << 20);
+
+		assert_int_equal(sys_file_read(AT_FDCWD, db, 1 << 20, &whole), 0);
+		s = open_store();
+		assert_int_equal(store_record_put(s, "pod", "two", "2", &err), 0);
+		store_close(s);
+		assert_int_equal(sys_file_replace(AT_FDCWD, db, whole.data, whole.len, 0600, false), 0);
+	}
+	assert_int_equal(store_open(root, NULL, &s, &note, &err), 0);
+	assert_non_null(strstr(buf_text(&note), "lacks what its copy has"));
+	assert_int_equal(store_record_get(s, "pod", "two", &out, &err), 0);
+	store_close(s);
+}
+
+static void what_is_no_file_is_put_aside(void **state)
+{
+	static const char *const names[] = { "meta.db", "meta.db-wal", "meta.db-shm", "meta.db.copy", "lock" };
+	struct store *s = open_store();
+	struct err err = ERR_INIT;
+
+	assert_int_equal(store_record_put(s, "pod", "one", "1", &err), 0);
+	store_close(s);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		CLEANUP(buf_done) struct buf note = BUF_INIT(4096), out = BUF_INIT(4096);
+		autofree char *path = mem_printf("%s/%s", root, names[i]);
+
+		unlink(path);
+		if (i % 2)
+			assert_int_equal(symlink("nowhere", path), 0);
+		else
+			assert_int_equal(mkdir(path, 0700), 0);
+		if (store_open(root, NULL, &s, &note, &err) < 0)
+			fail_msg("%s: %s", names[i], err.text);
+		assert_non_null(strstr(buf_text(&note), names[i]));
+		assert_int_equal(store_record_get(s, "pod", "one", &out, &err), 0);
+		store_close(s);
+	}
+}
+
 static void a_newer_database_is_refused_and_untouched(void **state)
 {
 	struct store *s = open_store();
@@ -385,6 +504,10 @@ int main(void)
 		T(usage_counts_hard_links_once_and_follows_nothing),
 		T(a_damaged_database_is_replaced_by_its_copy),
 		T(a_damaged_database_without_a_copy_is_set_aside_with_all_that_it_named),
+		T(a_record_that_is_not_what_was_written_is_taken_from_the_copy_or_set_aside),
+		T(an_image_that_is_not_what_was_written_is_taken_from_the_copy_or_unnamed),
+		T(a_log_that_lost_its_end_is_noticed_by_the_copy),
+		T(what_is_no_file_is_put_aside),
 		T(a_newer_database_is_refused_and_untouched),
 	};
 
