@@ -47,6 +47,10 @@ struct cgroup_ops {
 
 extern const struct cgroup_ops cgroup_v1, cgroup_v2;
 
+/* stats.c: what both show alike; a counter of huge pages is read by the function given */
+typedef int (*cgroup_counter_fn)(int dir, const char *prefix, struct cgroup_counter *ret);
+void cgroup_stats_pids(int dir, struct cgroup_stats *st);
+void cgroup_stats_hugetlb(int dir, cgroup_counter_fn counter, struct cgroup_stats *st);
 /* stats-v1.c, stats-v2.c */
 void cgroup_stats_v1(const struct cgroup *cg, size_t h, struct cgroup_stats *st);
 void cgroup_stats_v2(const struct cgroup *cg, size_t h, struct cgroup_stats *st);

@@ -107,45 +107,6 @@ static void stats_io_file(int dir, const char *file, bool bytes, struct cgroup_s
 	}
 }
 
-static void stats_hugetlb(int dir, struct cgroup_stats *st)
-{
-	const char (*sizes)[16];
-	size_t n = cgroup_page_sizes(&sizes);
-
-	for (size_t i = 0; i < n; i++) {
-		struct cgroup_hugetlb_stats *huge = &st->hugetlb[st->n_hugetlb];
-		struct cgroup_counter used;
-		char prefix[64];
-
-		snprintf(prefix, sizeof(prefix), "hugetlb.%s", sizes[i]);
-		if (cgroup_text_counter(dir, prefix, &used) < 0)
-			continue;
-		huge->usage = used.usage;
-		huge->peak = used.peak;
-		huge->limit = used.limit;
-		huge->failures = used.failures;
-		snprintf(prefix, sizeof(prefix), "hugetlb.%s.rsvd", sizes[i]);
-		cgroup_text_counter(dir, prefix, &huge->reserved);
-		snprintf(huge->page_size, sizeof(huge->page_size), "%s", sizes[i]);
-		st->n_hugetlb++;
-		st->have |= CGROUP_HAVE_HUGETLB;
-	}
-}
-
-static void stats_pids(int dir, struct cgroup_stats *st)
-{
-	static const struct cgroup_key keys[] = { KEY("max", pids_failures, 1) };
-	char text[64];
-
-	if (cgroup_text_number(dir, "pids.current", &st->pids) < 0)
-		return;
-	st->have |= CGROUP_HAVE_PIDS;
-	cgroup_text_number(dir, "pids.max", &st->pids_limit);
-	cgroup_text_number(dir, "pids.peak", &st->pids_peak);
-	if (sys_file_read_text(dir, "pids.events", text, sizeof(text)) >= 0)
-		cgroup_text_keys(text, keys, ARRAY_LEN(keys), st);
-}
-
 void cgroup_stats_v1(const struct cgroup *cg, size_t h, struct cgroup_stats *st)
 {
 	uint32_t controllers = cg->host->hierarchies[h].controllers;
@@ -158,13 +119,13 @@ void cgroup_stats_v1(const struct cgroup *cg, size_t h, struct cgroup_stats *st)
 	if (controllers & 1U << CGROUP_MEMORY)
 		stats_memory(dir, st);
 	if (controllers & 1U << CGROUP_PIDS)
-		stats_pids(dir, st);
+		cgroup_stats_pids(dir, st);
 	if (controllers & 1U << CGROUP_IO) {
 		stats_io_file(dir, "blkio.throttle.io_service_bytes_recursive", true, st);
 		stats_io_file(dir, "blkio.throttle.io_serviced_recursive", false, st);
 	}
 	if (controllers & 1U << CGROUP_HUGETLB)
-		stats_hugetlb(dir, st);
+		cgroup_stats_hugetlb(dir, cgroup_text_counter, st);
 	if (controllers & 1U << CGROUP_RDMA) {
 		cgroup_text_rdma(dir, "rdma.current", false, st);
 		cgroup_text_rdma(dir, "rdma.max", true, st);

@@ -109,56 +109,20 @@ static void stats_io(int dir, struct cgroup_stats *st)
 static int hugetlb_counter(int dir, const char *prefix, struct cgroup_counter *ret)
 {
 	static const struct cgroup_key keys[] = { { "max", 0, 1 } };
-	char file[64], text[256];
+	char file[96], text[256];
+	int r;
 
+	*ret = (struct cgroup_counter){ .limit = UINT64_MAX };
 	snprintf(file, sizeof(file), "%s.current", prefix);
-	if (cgroup_text_number(dir, file, &ret->usage) < 0)
-		return -ENOENT;
+	r = cgroup_text_number(dir, file, &ret->usage);
+	if (r < 0)
+		return r;
 	snprintf(file, sizeof(file), "%s.max", prefix);
 	cgroup_text_number(dir, file, &ret->limit);
 	snprintf(file, sizeof(file), "%s.events", prefix);
 	if (sys_file_read_text(dir, file, text, sizeof(text)) >= 0)
 		cgroup_text_keys(text, keys, ARRAY_LEN(keys), &ret->failures);
 	return 0;
-}
-
-static void stats_hugetlb(int dir, struct cgroup_stats *st)
-{
-	const char (*sizes)[16];
-	size_t n = cgroup_page_sizes(&sizes);
-
-	for (size_t i = 0; i < n; i++) {
-		struct cgroup_hugetlb_stats *huge = &st->hugetlb[st->n_hugetlb];
-		struct cgroup_counter used = { .limit = UINT64_MAX };
-		char prefix[40];
-
-		huge->reserved.limit = UINT64_MAX;
-		snprintf(prefix, sizeof(prefix), "hugetlb.%s", sizes[i]);
-		if (hugetlb_counter(dir, prefix, &used) < 0)
-			continue;
-		huge->usage = used.usage;
-		huge->limit = used.limit;
-		huge->failures = used.failures;
-		snprintf(prefix, sizeof(prefix), "hugetlb.%s.rsvd", sizes[i]);
-		hugetlb_counter(dir, prefix, &huge->reserved);
-		snprintf(huge->page_size, sizeof(huge->page_size), "%s", sizes[i]);
-		st->n_hugetlb++;
-		st->have |= CGROUP_HAVE_HUGETLB;
-	}
-}
-
-static void stats_pids(int dir, struct cgroup_stats *st)
-{
-	static const struct cgroup_key keys[] = { KEY("max", pids_failures, 1) };
-	char text[64];
-
-	if (cgroup_text_number(dir, "pids.current", &st->pids) < 0)
-		return;
-	st->have |= CGROUP_HAVE_PIDS;
-	cgroup_text_number(dir, "pids.max", &st->pids_limit);
-	cgroup_text_number(dir, "pids.peak", &st->pids_peak); /* since 6.1 */
-	if (sys_file_read_text(dir, "pids.events", text, sizeof(text)) >= 0)
-		cgroup_text_keys(text, keys, ARRAY_LEN(keys), st);
 }
 
 static const struct {
@@ -215,9 +179,9 @@ void cgroup_stats_v2(const struct cgroup *cg, size_t h, struct cgroup_stats *st)
 	if (cg->host->mode == CGROUP_V2)
 		stats_cpu(dir, st);
 	stats_memory(dir, st);
-	stats_pids(dir, st);
+	cgroup_stats_pids(dir, st);
 	stats_io(dir, st);
-	stats_hugetlb(dir, st);
+	cgroup_stats_hugetlb(dir, hugetlb_counter, st);
 	cgroup_text_rdma(dir, "rdma.current", false, st);
 	cgroup_text_rdma(dir, "rdma.max", true, st);
 	stats_misc(dir, st);

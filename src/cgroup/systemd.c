@@ -6,13 +6,10 @@
  * holder, is what systemd gets; it ends when the caller lets go of the cgroup, after its own
  * process is inside. When the caller is killed before that the holder dies with it, and
  * systemd takes the scope away.
- *
- * systemd is spoken to over its private socket, where it listens even when no message bus
- * runs; the bus is the second try.
  */
 #include "cgroup/driver.h"
+#include "cgroup/manager.h"
 
-#include "dbus/dbus.h"
 #include "sys/sys.h"
 
 #include <fcntl.h>
@@ -22,150 +19,10 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-enum { CALL_SECONDS = 30 };
-
-#define MANAGER(name)                                                                          \
-	{ "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", name }
-
-static const struct dbus_method start_transient_unit = MANAGER("StartTransientUnit"),
-				set_unit_properties = MANAGER("SetUnitProperties"),
-				stop_unit = MANAGER("StopUnit"),
-				reset_failed_unit = MANAGER("ResetFailedUnit"),
-				subscribe = MANAGER("Subscribe"),
-				get_property = { "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
-						 "org.freedesktop.DBus.Properties", "Get" };
-
-static int64_t deadline(void)
-{
-	return time_now_mono() + CALL_SECONDS * NSEC_PER_SEC;
-}
-
-/* ---- the manager ------------------------------------------------------------------------------ */
-
-static int connect_bus(bool user, struct dbus **ret, struct err *err)
-{
-	static const struct {
-		const char *variable;
-		const char *path; /* of the system's; of the user's below XDG_RUNTIME_DIR */
-		const char *user_path;
-		enum dbus_kind kind;
-	} tries[] = {
-		{ NULL, "/run/systemd/private", "/systemd/private", DBUS_PEER },
-		{ "DBUS_SYSTEM_BUS_ADDRESS", "/run/dbus/system_bus_socket", "/bus", DBUS_BUS },
-	};
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	int r = -EIO;
-
-	for (size_t i = 0; i < ARRAY_LEN(tries); i++) {
-		const char *given = tries[i].variable ? getenv(user ? "DBUS_SESSION_BUS_ADDRESS" :
-							       tries[i].variable) : NULL;
-		autofree char *address = NULL;
-		struct err this = ERR_INIT;
-
-		if (!str_empty(given))
-			address = mem_strdup(given);
-		else if (!user)
-			address = mem_printf("unix:path=%s", tries[i].path);
-		else if (!str_empty(runtime))
-			address = mem_printf("unix:path=%s%s", runtime, tries[i].user_path);
-		else
-			return err_set(err, ERR_UNAVAILABLE,
-				       "the user's systemd: XDG_RUNTIME_DIR is not set");
-		r = dbus_open(address, tries[i].kind, deadline(), ret, &this);
-		if (r == 0)
-			return 0;
-		/* the first says more: the second is there for those who may not use it */
-		if (i == 0 || this.kind != ERR_UNAVAILABLE) {
-			if (err)
-				*err = this;
-		}
-	}
-	return err_wrap(err, r, "%s", user ? "the user's systemd" : "systemd");
-}
-
-static int manager_open(bool user, struct dbus **ret, struct err *err)
-{
-	int r = connect_bus(user, ret, err);
-
-	if (r < 0 && err && err->kind == ERR_UNAVAILABLE) {
-		size_t n = strlen(err->text);
-
-		snprintf(err->text + n, sizeof(err->text) - n, " (is systemd running?)");
-	}
-	return r;
-}
-
-static int call(struct dbus *bus, const struct dbus_method *m, const char *signature,
-		const struct dbus_writer *body, struct dbus_message *reply, struct err *err)
-{
-	int r = dbus_call(bus, m, signature, body, deadline(), reply, err);
-
-	return r < 0 ? err_wrap(err, r, "systemd") : 0;
-}
-
-/* Signals about jobs, before the call that makes one. A peer gets them without asking. */
-static int watch_jobs(struct dbus *bus, struct err *err)
-{
-	CLEANUP(dbus_message_done) struct dbus_message reply = DBUS_MESSAGE_INIT;
-	int r = dbus_watch(bus, "org.freedesktop.systemd1.Manager", "JobRemoved", deadline(), err);
-
-	if (r < 0)
-		return err_wrap(err, r, "systemd");
-	return call(bus, &subscribe, "", NULL, &reply, err);
-}
-
-static int wait_job(struct dbus *bus, const struct dbus_message *reply, const char *unit, const char *what,
-		    struct err *err)
-{
-	CLEANUP(dbus_message_done) struct dbus_message m = DBUS_MESSAGE_INIT;
-	struct dbus_reader r;
-	int64_t until = deadline();
-	const char *job, *path, *result;
-	int e;
-
-	dbus_reader_init(&r, reply);
-	job = dbus_get_string(&r);
-	if (dbus_reader_failed(&r))
-		return err_set(err, ERR_CORRUPT, "systemd: %s %s: an answer without a job", what, unit);
-	for (;;) {
-		e = dbus_next_signal(bus, until, &m, err);
-		if (e < 0)
-			return err_wrap(err, e, "systemd: %s %s", what, unit);
-		dbus_reader_init(&r, &m);
-		dbus_get_u32(&r);
-		path = dbus_get_string(&r);
-		if (!str_eq(path, job))
-			continue;
-		dbus_get_string(&r);
-		result = dbus_get_string(&r);
-		if (str_eq(result, "done"))
-			return 0;
-		return err_set(err, ERR_STATE, "systemd: %s %s: the job's result is \"%.32s\"", what, unit,
-			       result);
-	}
-}
-
-static int manager_property(struct dbus *bus, const char *name, struct arena *a, char **ret, struct err *err)
-{
-	CLEANUP(dbus_message_done) struct dbus_message reply = DBUS_MESSAGE_INIT;
-	CLEANUP(dbus_writer_done) struct dbus_writer body = DBUS_WRITER_INIT;
-	struct dbus_reader r;
-	const char *text;
-	int e;
-
-	dbus_put_string(&body, "org.freedesktop.systemd1.Manager");
-	dbus_put_string(&body, name);
-	e = call(bus, &get_property, "ss", &body, &reply, err);
-	if (e < 0)
-		return e;
-	dbus_reader_init(&r, &reply);
-	dbus_get_variant(&r, "s");
-	text = dbus_get_string(&r);
-	if (dbus_reader_failed(&r))
-		return err_set(err, ERR_CORRUPT, "systemd: %s is no text", name);
-	*ret = arena_strdup(a, text);
-	return 0;
-}
+static const struct dbus_method start_transient_unit = SYSTEMD_MANAGER("StartTransientUnit"),
+				set_unit_properties = SYSTEMD_MANAGER("SetUnitProperties"),
+				stop_unit = SYSTEMD_MANAGER("StopUnit"),
+				reset_failed_unit = SYSTEMD_MANAGER("ResetFailedUnit");
 
 int cgroup_unit_path(const struct cgroup_unit *unit, struct arena *a, char **ret, struct err *err)
 {
@@ -176,9 +33,9 @@ int cgroup_unit_path(const struct cgroup_unit *unit, struct arena *a, char **ret
 
 	r = cgroup_slice_path(unit->slice, a, &slice, err);
 	if (r == 0)
-		r = manager_open(unit->user, &bus, err);
+		r = systemd_open(unit->user, &bus, err);
 	if (r == 0)
-		r = manager_property(bus, "ControlGroup", a, &own, err);
+		r = systemd_property(bus, "ControlGroup", a, &own, err);
 	if (r < 0)
 		return r;
 	for (n = strlen(own); n && own[n - 1] == '/'; n--)
@@ -345,10 +202,10 @@ static int start(struct dbus *bus, const struct cgroup_unit *unit, const struct 
 	dbus_put_string(&body, "fail");
 	put_unit(&body, unit, plan, holder);
 	dbus_array_end(&body, dbus_array_begin(&body, '('));
-	r = call(bus, &start_transient_unit, "ssa(sv)a(sa(sv))", &body, &reply, err);
+	r = systemd_call(bus, &start_transient_unit, "ssa(sv)a(sa(sv))", &body, &reply, err);
 	if (r < 0)
 		return err_wrap(err, r, "unit %s", unit->name);
-	return wait_job(bus, &reply, unit->name, "start", err);
+	return systemd_wait_job(bus, &reply, unit->name, "start", err);
 }
 
 static int stop(struct dbus *bus, const char *unit, struct err *err)
@@ -362,25 +219,25 @@ static int stop(struct dbus *bus, const char *unit, struct err *err)
 	dbus_put_string(&body, unit);
 	dbus_put_string(&body, "replace");
 	dbus_put_string(&name, unit);
-	r = call(bus, &stop_unit, "ss", &body, &reply, err);
+	r = systemd_call(bus, &stop_unit, "ss", &body, &reply, err);
 	if (r < 0) {
 		if (!str_has_suffix(dbus_error_name(bus), ".NoSuchUnit"))
 			return err_wrap(err, r, "unit %s", unit);
 		err_clear(err);
 		return 0;
 	}
-	r = wait_job(bus, &reply, unit, "stop", err);
-	call(bus, &reset_failed_unit, "s", &name, &reply, &ignored);
+	r = systemd_wait_job(bus, &reply, unit, "stop", err);
+	systemd_call(bus, &reset_failed_unit, "s", &name, &reply, &ignored);
 	return r;
 }
 
 int cgroup_unit_stop(const char *name, bool user, struct err *err)
 {
 	CLEANUP(dbus_freep) struct dbus *bus = NULL;
-	int r = manager_open(user, &bus, err);
+	int r = systemd_open(user, &bus, err);
 
 	if (r == 0)
-		r = watch_jobs(bus, err);
+		r = systemd_watch_jobs(bus, err);
 	return r < 0 ? r : stop(bus, name, err);
 }
 
@@ -396,9 +253,9 @@ static int systemd_make(struct cgroup *cg, const struct cgroup_config *config, c
 	cg->unit = mem_strdup(config->unit->name);
 	cg->unit_user = config->unit->user;
 	cg->unit_fresh = true;
-	r = manager_open(cg->unit_user, &bus, err);
+	r = systemd_open(cg->unit_user, &bus, err);
 	if (r == 0)
-		r = watch_jobs(bus, err);
+		r = systemd_watch_jobs(bus, err);
 	if (r == 0 && !str_has_suffix(cg->unit, ".slice"))
 		r = holder_start(cg, &holder, err);
 	if (r == 0)
@@ -427,7 +284,7 @@ static int set_properties(struct cgroup *cg, const struct cgroup_property *list,
 
 	if (!n)
 		return 0;
-	r = manager_open(cg->unit_user, &bus, err);
+	r = systemd_open(cg->unit_user, &bus, err);
 	if (r < 0)
 		return r;
 	dbus_put_string(&body, cg->unit);
@@ -436,7 +293,7 @@ static int set_properties(struct cgroup *cg, const struct cgroup_property *list,
 	for (size_t i = 0; i < n; i++)
 		put_property(&body, &list[i]);
 	dbus_array_end(&body, array);
-	r = call(bus, &set_unit_properties, "sba(sv)", &body, &reply, err);
+	r = systemd_call(bus, &set_unit_properties, "sba(sv)", &body, &reply, err);
 	return r < 0 ? err_wrap(err, r, "unit %s", cg->unit) : 0;
 }
 
