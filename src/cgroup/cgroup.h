@@ -390,6 +390,13 @@ int cgroup_enter(const struct cgroup_entry *e, size_t *ret_at);
 /* Moves another process, all its threads, into every hierarchy. */
 int cgroup_add_pid(struct cgroup *cg, pid_t pid, struct err *err);
 
+/*
+ * Has systemd move another process there, or into sub: it can from where the kernel refuses the
+ * caller, who is outside of what is delegated to its user. Only a unit's cgroup can_attach.
+ */
+bool cgroup_can_attach(const struct cgroup *cg);
+int cgroup_attach(struct cgroup *cg, const struct cgroup *sub, pid_t pid, struct err *err);
+
 /* All processes at this moment, sub-cgroups included, each once, ascending. Heap. At most
  * CGROUP_PIDS_MAX; more are not returned. Pid 0 (not visible in our pid namespace) is left out. */
 enum { CGROUP_PIDS_MAX = 1 << 20 };

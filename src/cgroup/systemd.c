@@ -21,6 +21,7 @@
 
 static const struct dbus_method start_transient_unit = SYSTEMD_MANAGER("StartTransientUnit"),
 				set_unit_properties = SYSTEMD_MANAGER("SetUnitProperties"),
+				attach_processes = SYSTEMD_MANAGER("AttachProcessesToUnit"),
 				stop_unit = SYSTEMD_MANAGER("StopUnit"),
 				reset_failed_unit = SYSTEMD_MANAGER("ResetFailedUnit");
 
@@ -187,6 +188,34 @@ void cgroup_unit_release(struct cgroup *cg)
 	sys_pidfd_signal(cg->holder, SIGKILL);
 	sys_pidfd_wait(cg->holder, &status);
 	fd_drop(&cg->holder);
+}
+
+int cgroup_attach(struct cgroup *cg, const struct cgroup *sub, pid_t pid, struct err *err)
+{
+	CLEANUP(dbus_message_done) struct dbus_message reply = DBUS_MESSAGE_INIT;
+	CLEANUP(dbus_writer_done) struct dbus_writer body = DBUS_WRITER_INIT;
+	CLEANUP(dbus_freep) struct dbus *bus = NULL;
+	size_t list;
+	int r;
+
+	r = systemd_open(cg->unit_user, &bus, err);
+	if (r < 0)
+		return r;
+	dbus_put_string(&body, cg->unit);
+	dbus_put_string(&body, sub ? sub->path + strlen(cg->path) : "");
+	list = dbus_array_begin(&body, 'u');
+	dbus_put_u32(&body, (uint32_t)pid);
+	dbus_array_end(&body, list);
+	r = systemd_call(bus, &attach_processes, "ssau", &body, &reply, err);
+	if (r < 0)
+		return err_wrap(err, r, "unit %s: have a process put into it", cg->unit);
+	cgroup_unit_release(cg);
+	return 0;
+}
+
+bool cgroup_can_attach(const struct cgroup *cg)
+{
+	return cg && cg->unit;
 }
 
 /* ---- the driver ------------------------------------------------------------------------------------- */

@@ -52,11 +52,22 @@ bool ns_user_is_initial(void);
 int ns_join(int fd, enum ns_kind kind); /* [child] */
 
 /*
- * clone3 with the child in the pid namespace of fd (or -EBADF: the caller's), from where
- * it is: setns(2) moves only later children, and back again, so no process in between is
- * needed. The caller has one thread.
+ * clone3 with a child that is born in other namespaces than the caller's, and is the caller's child
+ * all the same; SIGCHLD tells of its end. The caller has one thread.
  */
-pid_t ns_clone(int pid_ns_fd, uint64_t flags, int exit_signal, int cgroup_fd, int *ret_pidfd);
+struct ns_birth {
+	const int *join; /* [NS_KINDS], -EBADF where it is the caller's; not NS_USER nor NS_MNT */
+	uint64_t flags;  /* CLONE_NEW* */
+	int cgroup_fd;   /* clone into that cgroup, or -EBADF */
+	/*
+	 * NULL, or called with a process between the two before there is a child: whatever is done
+	 * to it, the child inherits. Negative: there will be no child, and that is returned.
+	 */
+	int (*admit)(pid_t between, void *user);
+	void *user;
+};
+
+pid_t ns_clone(const struct ns_birth *birth, int *ret_pidfd);
 
 struct ns_id_map {
 	uint32_t inside, outside, size;

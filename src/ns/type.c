@@ -82,28 +82,6 @@ int ns_join(int fd, enum ns_kind kind)
 	return setns(fd, (int)ns_types[kind].flag) < 0 ? -errno : 0;
 }
 
-pid_t ns_clone(int pid_ns_fd, uint64_t flags, int exit_signal, int cgroup_fd, int *ret_pidfd)
-{
-	autofd int own = -EBADF;
-	pid_t pid;
-	int r;
-
-	if (pid_ns_fd < 0)
-		return sys_clone3(flags, exit_signal, cgroup_fd, ret_pidfd);
-	own = open("/proc/self/ns/pid_for_children", O_RDONLY | O_CLOEXEC);
-	if (own < 0)
-		return -errno;
-	r = ns_join(pid_ns_fd, NS_PID);
-	if (r < 0)
-		return r;
-	pid = sys_clone3(flags, exit_signal, cgroup_fd, ret_pidfd);
-	/* the kernel allows going back to the active namespace of the caller at any time; a
-	 * parent that could not would make its later children in the wrong one */
-	if (pid != 0 && setns(own, CLONE_NEWPID) < 0)
-		abort();
-	return pid;
-}
-
 int ns_loopback_up(void)
 {
 	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };

@@ -62,55 +62,27 @@ static int prepare(struct creation *c, struct err *err)
 	return r < 0 ? err_sys(err, r, "socketpair") : 0;
 }
 
-/* Namespaces that are joined beside a user namespace of its own: only here, with the host's
- * rights, can they be entered; and left again. */
-static int swap_namespaces(const struct runtime_plan *plan, int *saved, bool back)
-{
-	for (int k = NS_NET; k <= NS_CGROUP; k++) {
-		int r = 0;
-
-		if (plan->ns_fd[k] < 0)
-			continue;
-		if (!back)
-			r = ns_open_pid(getpid(), (enum ns_kind)k, &saved[k]);
-		if (r == 0)
-			r = ns_join(back ? saved[k] : plan->ns_fd[k], (enum ns_kind)k);
-		if (back)
-			fd_drop(&saved[k]);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
 static int clone_child(struct creation *c, struct err *err)
 {
 	struct runtime_plan *plan = &c->plan;
 	unsigned kinds = plan->ns_new & ~(1U << NS_CGROUP | 1U << NS_TIME);
 	uint64_t flags = ns_flags(kinds);
 	bool between = plan->ns_join & 1U << NS_USER;
-	int saved[NS_KINDS], r = 0;
-	bool swap = plan->ns_new & 1U << NS_USER;
+	int join[NS_KINDS];
 
-	for (size_t i = 0; i < NS_KINDS; i++)
-		saved[i] = -EBADF;
+	/* a pid namespace is one of birth. The others the child can enter itself, but beside a user
+	 * namespace of its own it has no right to any more */
+	for (int k = 0; k < NS_KINDS; k++)
+		join[k] = k == NS_PID || plan->ns_new & 1U << NS_USER ? plan->ns_fd[k] : -EBADF;
 	c->child.parent_end = c->sync;
-	if (swap)
-		r = swap_namespaces(plan, saved, false);
-	if (r < 0)
-		return err_sys(err, r, "join namespaces");
-	if (between)
-		c->pid = sys_clone3(0, SIGCHLD, c->child.entry.clone_fd, &c->pidfd);
-	else
-		c->pid = ns_clone(plan->ns_fd[NS_PID], flags, SIGCHLD, c->child.entry.clone_fd, &c->pidfd);
+	c->pid = parent_clone(between ? NULL : join, between ? 0 : flags, c->cgroup, NULL, &c->child.entry,
+			      &c->pidfd, err);
 	if (c->pid == 0 && between)
 		child_run_between(&c->child, flags);
 	if (c->pid == 0)
 		child_run(&c->child);
-	if (swap && swap_namespaces(plan, saved, true) < 0)
-		abort(); /* hooks and later containers would be made in the wrong namespaces */
 	if (c->pid < 0)
-		return parent_clone_failed(c->pid, &c->child.entry, err);
+		return c->pid;
 	fd_drop(&c->child.sync);
 	return 0;
 }

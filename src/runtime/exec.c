@@ -208,24 +208,19 @@ static int clone_child(struct execution *e, struct err *err)
 {
 	const struct bits_plan *cpus = &e->process.cpus_initial;
 	unsigned long own[8192 / 8 / sizeof(long)];
-	int target = e->record.namespaces & 1U << NS_PID ? e->init : -EBADF;
+	int join[NS_KINDS];
 	long size = cpus->n ? syscall(SYS_sched_getaffinity, 0, sizeof(own), own) : 0;
 
+	for (int k = 0; k < NS_KINDS; k++)
+		join[k] = k == NS_PID && e->record.namespaces & 1U << NS_PID ? e->init : -EBADF;
 	if (cpus->n && set_cpus(cpus, "initial", err) < 0)
 		return -EINVAL;
-	if (e->stays && target >= 0) {
-		/* the way back into a pid namespace of the host's is closed as well: no way is needed,
-		 * since this child is the last */
-		if (setns(target, CLONE_NEWPID) < 0)
-			return err_sys(err, errno, "join the container's pid namespace");
-		target = -EBADF;
-	}
-	e->pid = ns_clone(target, 0, SIGCHLD, e->child.entry.clone_fd, &e->pidfd);
+	e->pid = parent_clone(join, 0, e->cgroup, e->sub, &e->child.entry, &e->pidfd, err);
 	if (e->pid == 0)
 		child_run_exec(&e->child);
 	if (size > 0)
 		syscall(SYS_sched_setaffinity, 0, size, own);
-	return e->pid < 0 ? parent_clone_failed(e->pid, &e->child.entry, err) : 0;
+	return e->pid < 0 ? e->pid : 0;
 }
 
 static int start(struct execution *e, struct err *err)

@@ -18,13 +18,47 @@
 
 enum { FILTER_MAX = 65535 };
 
-/* Into a cgroup of v2 the kernel lets go only who may write to what both places have in common. */
-int parent_clone_failed(int r, const struct cgroup_entry *entry, struct err *err)
+struct admission {
+	struct cgroup *cg;
+	const struct cgroup *sub;
+	struct err *err;
+};
+
+static int admit(pid_t between, void *user)
 {
-	if (r == -EACCES && entry->clone_fd >= 0)
-		return err_sys(err, r, "clone into the container's cgroup: the caller is outside of what is "
+	struct admission *a = user;
+
+	return cgroup_attach(a->cg, a->sub, between, a->err);
+}
+
+/*
+ * Into a cgroup of v2 the kernel lets go only who may write to what both places have in common: not
+ * from a login session to what belongs to the user's systemd. That one may ask the system's to move
+ * a process there, and so the child is born of one that was moved.
+ */
+pid_t parent_clone(const int *join, uint64_t flags, struct cgroup *cg, const struct cgroup *sub,
+		   const struct cgroup_entry *entry, int *ret_pidfd, struct err *err)
+{
+	struct ns_birth birth = { .join = join, .flags = flags, .cgroup_fd = entry->clone_fd };
+	struct err refused = ERR_INIT;
+	struct admission a = { cg, sub, &refused };
+	pid_t pid = ns_clone(&birth, ret_pidfd);
+
+	if (pid == -EACCES && entry->clone_fd >= 0 && cgroup_can_attach(cg)) {
+		birth.cgroup_fd = -EBADF;
+		birth.admit = admit;
+		birth.user = &a;
+		pid = ns_clone(&birth, ret_pidfd);
+	}
+	if (pid < 0 && refused.kind) {
+		err_set(err, refused.kind, "%s", refused.text);
+		return err_wrap(err, pid, "clone into the container's cgroup, from outside of what is delegated "
+				"to the caller's user");
+	}
+	if (pid == -EACCES && entry->clone_fd >= 0)
+		return err_sys(err, pid, "clone into the container's cgroup: the caller is outside of what is "
 			       "delegated to its user (try systemd-run --user --scope)");
-	return err_sys(err, r, "clone");
+	return pid < 0 ? err_sys(err, pid, "clone") : pid;
 }
 
 int parent_open_proc(int *ret, struct err *err)

@@ -4,9 +4,13 @@
 #include "runtime/child.h"
 #include "runtime/record.h"
 
+/*
+ * The child, born in the namespaces of join (NULL: none, or as ns_clone has it) and in the cgroup
+ * of the entry, which is cg's or sub's (both may be NULL). Its pid, 0 in the child, or an error.
+ */
+pid_t parent_clone(const int *join, uint64_t flags, struct cgroup *cg, const struct cgroup *sub,
+		   const struct cgroup_entry *entry, int *ret_pidfd, struct err *err);
 /* The host's /proc, verified: O_PATH. */
-/* Why a child could not be made. */
-int parent_clone_failed(int r, const struct cgroup_entry *entry, struct err *err);
 int parent_open_proc(int *ret, struct err *err);
 /* Memory for the filter that parent and child share; NULL when there is none. */
 struct shared_filter *parent_share_filter(void);

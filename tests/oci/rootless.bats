@@ -121,14 +121,20 @@ uscript() { uspec '.process.args=["sh","-c",$s]' --arg s "$1"; }
 	urt delete -f r1
 }
 
-@test "the user's systemd makes the scope, with its limits" {
+# The user tester, with a systemd of its own.
+users_systemd() {
 	[ -d /run/systemd/system ] && id tester >/dev/null 2>&1 || skip "needs systemd and the user tester"
-	systemctl start --no-block user@"$(id -u tester)".service
 	WHO=$(id -u tester)
+	systemctl start --no-block user@"$WHO".service
 	chown -hR "$WHO:$WHO" "$U/b"
-	as() { (cd / && exec setpriv --reuid "$WHO" --regid "$WHO" --clear-groups env XDG_RUNTIME_DIR=/run/user/"$WHO" systemd-run --user --quiet --pipe --wait "$@" 3>&-); }
 	# an emulated machine takes its time
-	for _ in $(seq 120); do as true >/dev/null 2>&1 && break; sleep 1; done
+	for _ in $(seq 120); do [ "$(systemctl is-active user@"$WHO".service)" = active ] && return 0; sleep 1; done
+	return 1
+}
+
+@test "the user's systemd makes the scope, with its limits" {
+	users_systemd
+	as() { (cd / && exec setpriv --reuid "$WHO" --regid "$WHO" --clear-groups env XDG_RUNTIME_DIR=/run/user/"$WHO" systemd-run --user --quiet --pipe --wait "$@" 3>&-); }
 	uspec '.process.args=["sleep","100"] | .linux.uidMappings[0].hostID=$me | .linux.gidMappings[0].hostID=$me
 		| .linux.cgroupsPath="user.slice:test:r1" | .linux.resources={memory:{limit:67108864},pids:{limit:44}}' --argjson me "$WHO"
 	urt --systemd-cgroup create -b "$B" r1 </dev/null >"$T/out" 2>&1 || { cat "$T/out"; false; }
@@ -145,4 +151,28 @@ uscript() { uspec '.process.args=["sh","-c",$s]' --arg s "$1"; }
 	urt resume r1
 	urt delete -f r1
 	[ ! -e "$cg" ]
+}
+
+# The caller is in no cgroup of the user's, as in a login session: the kernel refuses what it would
+# let somebody do who is below the user's systemd, and that one has the system's do it.
+@test "the user's systemd makes the scope for who is outside of it, too" {
+	users_systemd
+	as() { (cd / && exec setpriv --reuid "$WHO" --regid "$WHO" --clear-groups env XDG_RUNTIME_DIR=/run/user/"$WHO" "$@" 3>&-); }
+	[[ "$(as cat /proc/self/cgroup)" != *"user@"* ]]
+	uspec '.process.args=["sleep","100"] | .linux.uidMappings[0].hostID=$me | .linux.gidMappings[0].hostID=$me
+		| .linux.cgroupsPath="user.slice:test:r1" | .linux.resources={memory:{limit:67108864},pids:{limit:44}}' --argjson me "$WHO"
+	urt --systemd-cgroup create -b "$B" r1 </dev/null >"$T/out" 2>&1 || { cat "$T/out"; false; }
+	urt start r1
+	pid=$(urt state r1 | jq .pid)
+	cg=/user.slice/user-$WHO.slice/user@$WHO.service/user.slice/test-r1.scope
+	[ "$(cat "/proc/$pid/cgroup")" = "0::$cg" ]
+	[ "$(cat "/sys/fs/cgroup$cg/memory.max")" = 67108864 ]
+	[ "$(urt exec r1 echo hi)" = hi ]
+	urt exec -d --pid-file /run/user/"$WHO"/e1.pid r1 sleep 100 </dev/null >"$T/out" 2>&1 || { cat "$T/out"; false; }
+	[ "$(cat "/proc/$(cat /run/user/"$WHO"/e1.pid)/cgroup")" = "0::$cg" ]
+	urt exec -d --cgroup below --pid-file /run/user/"$WHO"/e2.pid r1 sleep 100 </dev/null >"$T/out" 2>&1 || { cat "$T/out"; false; }
+	[ "$(cat "/proc/$(cat /run/user/"$WHO"/e2.pid)/cgroup")" = "0::$cg/below" ]
+	[ "$(cat "/sys/fs/cgroup$cg/pids.current")" = 3 ]
+	urt delete -f r1
+	[ ! -e "/sys/fs/cgroup$cg" ]
 }

@@ -108,6 +108,10 @@ units() { systemctl list-units --plain --no-legend --all "$1"; }
 	scope=$(sed 's/\(\.scope\).*/\1/' <<<"$cg")
 	[ "$(cat "$scope/memory.max")" = 67108864 ]
 	[ "$(cat "$scope/pids.max")" = 50 ]
+	[ "$(pd exec r1 echo hi)" = hi ]
+	run pd exec r1 sh -c 'cat /proc/1/cmdline; exit 9'
+	[ "$status" = 9 ]
+	[[ "$output" == *sleep* ]]
 	run pd run --rm --network none --rootfs "$h/rootfs" sh -c 'exit 7'
 	[ "$status" = 7 ]
 	pd stop -t 0 r1
