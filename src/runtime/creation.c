@@ -153,9 +153,21 @@ int creation_cgroup(struct creation *c, struct err *err)
 	return cgroup_entry_open(c->cgroup, NULL, &c->child.entry, err);
 }
 
+/* The container's network. One that it joins is known before it is there: its process goes in
+ * by itself, later than the parent comes here. */
+static int open_network(struct creation *c)
+{
+	int joined = c->plan.ns_fd[NS_NET];
+
+	if (joined < 0)
+		return ns_open_pid(c->pid, NS_NET, &c->netns);
+	c->netns = fcntl(joined, F_DUPFD_CLOEXEC, 3);
+	return c->netns < 0 ? -errno : 0;
+}
+
 int creation_devices(struct creation *c, struct err *err)
 {
-	int r = c->plan.n_net_devices ? ns_open_pid(c->pid, NS_NET, &c->netns) : 0;
+	int r = c->plan.n_net_devices ? open_network(c) : 0;
 
 	if (r < 0)
 		return err_sys(err, r, "linux.netDevices: the container's network namespace");

@@ -34,6 +34,19 @@ devices() { nsenter -t "$PID" -n ip -o link | awk -F'[:@ ]+' '{print $2}' | past
 	rt delete -f c1
 }
 
+@test "a device moves into a network that is joined by its path, every time" {
+	local i
+	ip netns add "$HOST-pod"
+	for i in $(seq 8); do
+		spec ".linux.netDevices={d0:{name:\"eth$i\"}} | (.linux.namespaces[] | select(.type == \"network\")).path = \"/run/netns/$HOST-pod\""
+		on_host create -b "$B" c1 >"$T/out" 2>&1 </dev/null || { cat "$T/out"; ip netns del "$HOST-pod"; false; }
+		ip -n "$HOST-pod" link show "eth$i" | grep -q "[<,]UP[,>]" || { ip netns del "$HOST-pod"; false; }
+		rt delete -f c1
+		ip -n "$HOST-pod" link set "eth$i" netns "/run/netns/$HOST" name d0
+	done
+	ip netns del "$HOST-pod"
+}
+
 @test "a template gets the first free number" {
 	spec '.linux.netDevices={d0:{name:"net%d"},p0:{name:"net%d"}}'
 	on_host create -b "$B" --pid-file "$T/pid" c1 >"$T/out" 2>&1 </dev/null
