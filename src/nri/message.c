@@ -224,8 +224,65 @@ static void put_process(const struct oci_process *p, NRI(Container) *c, struct a
 		s->runtime = p->scheduler->runtime;
 		s->deadline = p->scheduler->deadline;
 		s->period = p->scheduler->period;
+		s->flags = arena_new(a, p->scheduler->n_flags + 1, sizeof(*s->flags));
+		for (size_t i = 0; i < p->scheduler->n_flags; i++)
+			s->flags[s->n_flags++] = (NRI(LinuxSchedulerFlag))enum_number(
+				NRI_TYPE(linux_scheduler_flag), p->scheduler->flags[i]);
 		c->linux->scheduler = s;
 	}
+}
+
+static NRI(LinuxRdt) *rdt_of(const struct oci_intel_rdt *from, struct arena *a)
+{
+	NRI(LinuxRdt) *r = nri_pb_new(a, NRI_TYPE(linux_rdt));
+
+	if (from->clos_id) {
+		r->clos_id = nri_pb_new(a, NRI_TYPE(optional_string));
+		r->clos_id->value = from->clos_id;
+	}
+	if (from->n_schemata) {
+		r->schemata = nri_pb_new(a, NRI_TYPE(optional_repeated_string));
+		put_strings(from->schemata, from->n_schemata, a, &r->schemata->value, &r->schemata->n_value);
+	}
+	r->enable_monitoring = nri_pb_new(a, NRI_TYPE(optional_bool));
+	r->enable_monitoring->value = from->enable_monitoring;
+	return r;
+}
+
+static NRI(LinuxSyscall) *syscall_of(const struct oci_seccomp_syscall *from, struct arena *a)
+{
+	NRI(LinuxSyscall) *s = nri_pb_new(a, NRI_TYPE(linux_syscall));
+
+	put_strings(from->names, from->n_names, a, &s->names, &s->n_names);
+	s->action = from->action;
+	s->errno_ret = optional_u32(from->errno_ret, a);
+	s->args = arena_new(a, from->n_args + 1, sizeof(*s->args));
+	for (size_t i = 0; i < from->n_args; i++) {
+		NRI(LinuxSeccompArg) *arg = nri_pb_new(a, NRI_TYPE(linux_seccomp_arg));
+
+		arg->index = from->args[i].index;
+		arg->value = from->args[i].value;
+		arg->value_two = from->args[i].value_two;
+		arg->op = from->args[i].op;
+		s->args[s->n_args++] = arg;
+	}
+	return s;
+}
+
+static NRI(LinuxSeccomp) *seccomp_of(const struct oci_seccomp *from, struct arena *a)
+{
+	NRI(LinuxSeccomp) *s = nri_pb_new(a, NRI_TYPE(linux_seccomp));
+
+	s->default_action = from->default_action;
+	s->default_errno = optional_u32(from->default_errno_ret, a);
+	put_strings(from->architectures, from->n_architectures, a, &s->architectures, &s->n_architectures);
+	put_strings(from->flags, from->n_flags, a, &s->flags, &s->n_flags);
+	s->listener_path = nri_text(from->listener_path, a);
+	s->listener_metadata = nri_text(from->listener_metadata, a);
+	s->syscalls = arena_new(a, from->n_syscalls + 1, sizeof(*s->syscalls));
+	for (size_t i = 0; i < from->n_syscalls; i++)
+		s->syscalls[s->n_syscalls++] = syscall_of(&from->syscalls[i], a);
+	return s;
 }
 
 static void put_linux(const struct oci_linux *from, NRI(Container) *c, struct arena *a)
@@ -248,11 +305,10 @@ static void put_linux(const struct oci_linux *from, NRI(Container) *c, struct ar
 		e->value->name = from->net_devices[i].name;
 		l->net_devices[l->n_net_devices++] = e;
 	}
-	if (from->intel_rdt) {
-		l->rdt = nri_pb_new(a, NRI_TYPE(linux_rdt));
-		l->rdt->clos_id = nri_pb_new(a, NRI_TYPE(optional_string));
-		l->rdt->clos_id->value = from->intel_rdt->clos_id;
-	}
+	if (from->intel_rdt)
+		l->rdt = rdt_of(from->intel_rdt, a);
+	if (from->seccomp)
+		l->seccomp_policy = seccomp_of(from->seccomp, a);
 }
 
 static void put_config(const struct oci_config *config, NRI(Container) *c, struct arena *a)
@@ -295,6 +351,16 @@ NRI(Container) *nri_write_container(const struct nri_container *from, struct are
 	c->image->name = nri_text(from->image, a);
 	c->image->digest = nri_text(from->image_digest, a);
 	c->image->config_digest = nri_text(from->image_id, a);
+	c->cdi_devices = arena_new(a, from->n_cdi_devices + 1, sizeof(*c->cdi_devices));
+	for (size_t i = 0; i < from->n_cdi_devices; i++) {
+		NRI(CDIDevice) *d = nri_pb_new(a, NRI_TYPE(cdidevice));
+
+		d->name = nri_text(from->cdi_devices[i], a);
+		c->cdi_devices[c->n_cdi_devices++] = d;
+	}
+	c->linux->seccomp_profile = nri_pb_new(a, NRI_TYPE(security_profile));
+	c->linux->seccomp_profile->profile_type = (NRI(SecurityProfile__ProfileType))from->seccomp;
+	c->linux->seccomp_profile->localhost_ref = nri_text(from->seccomp_path, a);
 	if (from->config)
 		put_config(from->config, c, a);
 	return c;

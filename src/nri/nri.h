@@ -51,6 +51,8 @@ struct nri_pod {
 
 enum nri_state { NRI_UNKNOWN, NRI_CREATED, NRI_PAUSED, NRI_RUNNING, NRI_STOPPED }; /* the protocol's */
 
+enum nri_profile { NRI_RUNTIME_DEFAULT, NRI_UNCONFINED, NRI_LOCALHOST }; /* the protocol's */
+
 struct nri_container {
 	const char *id, *pod_id, *name;
 	enum nri_state state;
@@ -61,6 +63,10 @@ struct nri_container {
 	int32_t exit_code;
 	const char *reason, *message;
 	const char *image, *image_digest, *image_id;
+	char *const *cdi_devices; /* those that the request asks for */
+	size_t n_cdi_devices;
+	enum nri_profile seccomp;
+	const char *seccomp_path; /* of NRI_LOCALHOST */
 	const struct oci_config *config; /* NULL: only the above is told */
 };
 

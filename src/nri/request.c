@@ -46,7 +46,8 @@ static void request_work(void *user)
 	}
 	for (size_t i = 0; i < r->req->n_evict; i++) {
 		struct nri_eviction evict = {
-			.id = r->req->evict[i]->container_id, .reason = r->req->evict[i]->reason,
+			.id = r->req->evict[i]->container_id,
+			.reason = nri_text(r->req->evict[i]->reason, &a),
 			.plugin = r->plugin->name,
 		};
 		struct err err = ERR_INIT;

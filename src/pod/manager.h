@@ -375,6 +375,8 @@ void pod_retry_post(struct pod_manager *m);
  * OCI knows (NULL: nothing). STATE when it is neither. */
 int pod_container_change(struct pod_container *c, const struct pod_resources *change,
 			 const struct oci_resources *extra, struct err *err);
+/* While it is being created: the limits that config.json gives it, after plugins have seen it. */
+int pod_container_limits(struct pod_container *c, const struct pod_resources *now, struct err *err);
 
 /* ---- sandbox.c ---- */
 

@@ -74,6 +74,25 @@ static enum nri_state state_of(const struct pod_container *c)
 	return states[c->state];
 }
 
+static char **copy_strings(char *const *list, size_t n, struct arena *a)
+{
+	char **copy = arena_new(a, n + 1, sizeof(*copy));
+
+	for (size_t i = 0; i < n; i++)
+		copy[i] = arena_strdup(a, list[i]);
+	return copy;
+}
+
+static enum nri_profile seccomp_of(const struct pod_container_config *config)
+{
+	static const enum nri_profile profiles[] = {
+		[POD_PROFILE_UNSET] = NRI_UNCONFINED, [POD_PROFILE_RUNTIME_DEFAULT] = NRI_RUNTIME_DEFAULT,
+		[POD_PROFILE_UNCONFINED] = NRI_UNCONFINED, [POD_PROFILE_LOCALHOST] = NRI_LOCALHOST,
+	};
+
+	return config->security.privileged ? NRI_UNCONFINED : profiles[config->security.seccomp.kind];
+}
+
 /* Under the lock. */
 static void see_container(const struct pod_container *c, struct arena *a, struct nri_container *ret)
 {
@@ -90,6 +109,9 @@ static void see_container(const struct pod_container *c, struct arena *a, struct
 		.image = arena_strdup(a, config->user_image && *config->user_image ? config->user_image :
 										     config->image),
 		.image_digest = arena_strdup(a, c->image_ref), .image_id = arena_strdup(a, c->image_id),
+		.cdi_devices = copy_strings(config->cdi_devices, config->n_cdi_devices, a),
+		.n_cdi_devices = config->n_cdi_devices, .seccomp = seccomp_of(config),
+		.seccomp_path = arena_strdup(a, config->security.seccomp.localhost),
 	};
 }
 
@@ -128,125 +150,6 @@ static void see(struct seen *s, struct pod_sandbox *p, struct pod_container *c, 
 		see_config(c->dir, &s->a, &s->container);
 }
 
-/* ---- what they want ---- */
-
-static void say(struct pod_manager *m, enum log_level level, const char *what, const char *id,
-		const struct err *err)
-{
-	autofree char *text = mem_printf("NRI: %s %s: %s", what, id, err->text);
-
-	m->settings.nri->say(level, text);
-}
-
-static void copy_number(const void *from, int64_t *to)
-{
-	if (from)
-		memcpy(to, from, sizeof(*to));
-}
-
-/* The part that CRI knows; the rest stays in *extra. */
-static void split(const struct oci_resources *from, struct arena *a, struct pod_resources *cri,
-		  struct oci_resources *extra)
-{
-	*extra = *from;
-	if (from->cpu) {
-		struct oci_cpu *cpu = memcpy(arena_new(a, 1, sizeof(*cpu)), from->cpu, sizeof(*cpu));
-
-		copy_number(cpu->period, &cri->cpu_period);
-		copy_number(cpu->quota, &cri->cpu_quota);
-		copy_number(cpu->shares, &cri->cpu_shares);
-		cri->cpuset_cpus = cpu->cpus;
-		cri->cpuset_mems = cpu->mems;
-		cpu->period = cpu->shares = NULL;
-		cpu->quota = NULL;
-		cpu->cpus = cpu->mems = NULL;
-		extra->cpu = cpu;
-	}
-	if (from->memory) {
-		struct oci_memory *mem = memcpy(arena_new(a, 1, sizeof(*mem)), from->memory, sizeof(*mem));
-		int64_t swap = 0;
-
-		copy_number(mem->limit, &cri->memory_limit);
-		copy_number(mem->swap, &swap);
-		/* the same as the limit is what it gets anyway */
-		if (swap != cri->memory_limit || cri->memory_swap_limit)
-			cri->memory_swap_limit = swap;
-		mem->limit = mem->swap = NULL;
-		extra->memory = mem;
-	}
-	cri->hugepages = arena_new(a, from->n_hugepage_limits + 1, sizeof(*cri->hugepages));
-	for (size_t i = 0; i < from->n_hugepage_limits; i++)
-		cri->hugepages[i] = (struct pod_hugepage){ from->hugepage_limits[i].page_size,
-							   from->hugepage_limits[i].limit };
-	cri->n_hugepages = from->n_hugepage_limits;
-	cri->unified = from->unified;
-	cri->n_unified = from->n_unified;
-	extra->n_hugepage_limits = extra->n_unified = extra->n_devices = 0;
-}
-
-static int on_update(const struct nri_update *u, void *user, struct err *err)
-{
-	CLEANUP(arena_done) struct arena a = ARENA_INIT;
-	struct pod_resources cri = { 0 };
-	struct oci_resources extra;
-	struct pod_container *c;
-	int r = pod_container_get(user, u->id, &c, err);
-
-	if (r < 0)
-		return r;
-	split(u->resources, &a, &cri, &extra);
-	r = pod_container_change(c, &cri, &extra, err);
-	pod_container_unref(c);
-	return r;
-}
-
-static int on_evict(const struct nri_eviction *e, void *user, struct err *err)
-{
-	struct pod_manager *m = user;
-	struct pod_container *c;
-	int r = pod_container_get(m, e->id, &c, err);
-
-	if (r < 0)
-		return r;
-	pod_lock(m);
-	if (!c->priv->evicted)
-		c->priv->evicted = arena_printf(&c->priv->arena, "evicted by NRI plugin %s: %.500s",
-						e->plugin,
-						e->reason);
-	pod_unlock(m);
-	r = pod_container_in(c, POD_RUNNING) ? pod_container_kill(c, err) : 0;
-	pod_container_unref(c);
-	return r;
-}
-
-/* After the turn: what plugins wanted of other containers. The first failure that matters. */
-static int carry_out(struct pod_manager *m, const struct nri_result *result, struct err *err)
-{
-	int first = 0;
-
-	for (size_t i = 0; i < result->n_updates; i++) {
-		struct err e = ERR_INIT;
-		int r = on_update(&result->updates[i], m, &e);
-
-		if (r == 0)
-			continue;
-		say(m, LOG_WARN, "update of container", result->updates[i].id, &e);
-		if (!result->updates[i].ignore_failure && first == 0) {
-			first = r;
-			*err = e;
-			err_wrap(err, r, "NRI plugin %s: update of container %s", result->updates[i].plugin,
-				 result->updates[i].id);
-		}
-	}
-	for (size_t i = 0; i < result->n_evictions; i++) {
-		struct err e = ERR_INIT;
-
-		if (on_evict(&result->evictions[i], m, &e) < 0)
-			say(m, LOG_WARN, "eviction of container", result->evictions[i].id, &e);
-	}
-	return first;
-}
-
 /* ---- what exists, for one that comes later ---- */
 
 static void on_list(struct arena *a, struct nri_listing *ret, void *user)
@@ -282,7 +185,7 @@ int pod_plugins_start(struct pod_manager *m, const struct nri_settings *settings
 	if (!settings)
 		return 0;
 	s = *settings;
-	s.host = (struct nri_host){ .list = on_list, .update = on_update, .evict = on_evict, .user = m };
+	s.host = (struct nri_host){ .list = on_list, .update = pod_wish_update, .evict = pod_wish_evict, .user = m };
 	m->settings.nri = memcpy(arena_new(&m->arena, 1, sizeof(s)), &s, sizeof(s));
 	/* what an earlier daemon made was told of then, or is told of by the synchronization */
 	pod_lock(m);
@@ -361,7 +264,7 @@ static void tell_after(struct pod_sandbox *p, struct pod_container *c, enum nri_
 	}
 	nri_end(m->nri);
 	if (r < 0)
-		say(m, LOG_WARN, c ? "container" : "pod", c ? c->id : p->id, &err);
+		pod_plugins_say(m, c ? "container" : "pod", c ? c->id : p->id, &err);
 }
 
 void pod_plugins_after(enum nri_event event, struct pod_container *c)
@@ -395,6 +298,7 @@ int pod_plugins_create(struct pod_container *c, struct oci_config *config, struc
 	CLEANUP(seen_done) struct seen s = { .a = ARENA_INIT };
 	struct pod_manager *m = c->priv->m;
 	struct nri_result result = { 0 };
+	int32_t score;
 	int r = 0;
 
 	if (!m->nri)
@@ -402,16 +306,19 @@ int pod_plugins_create(struct pod_container *c, struct oci_config *config, struc
 	nri_begin(m->nri);
 	c->priv->told = true;
 	if (nri_has_plugins(m->nri)) {
+		score = config->process->oom_score_adj ? *config->process->oom_score_adj : 0;
 		see(&s, c->pod, c, false);
 		s.container.config = config;
 		r = nri_create(m->nri, &s.pod, &s.container, config, a, &result, err);
+		if (r == 0)
+			r = pod_wish_limits(c, config, score, err);
 	}
 	nri_end(m->nri);
 	if (r < 0)
 		return r;
 	*ret_cdi = result.cdi_devices;
 	*ret_n_cdi = result.n_cdi_devices;
-	return carry_out(m, &result, err);
+	return pod_wishes(m, &result, err);
 }
 
 int pod_plugins_update(struct pod_container *c, struct pod_resources *change, struct oci_resources *extra,
@@ -437,8 +344,8 @@ int pod_plugins_update(struct pod_container *c, struct pod_resources *change, st
 	nri_end(m->nri);
 	if (r < 0 || !asked)
 		return r;
-	split(&wanted, a, change, extra);
-	return carry_out(m, &result, err);
+	pod_wish_split(&wanted, a, change, extra);
+	return pod_wishes(m, &result, err);
 }
 
 int pod_plugins_starting(struct pod_container *c, struct err *err)
@@ -478,7 +385,7 @@ void pod_plugins_stopped(struct pod_container *c)
 	}
 	nri_end(m->nri);
 	if (r == 0)
-		r = carry_out(m, &result, &err);
+		r = pod_wishes(m, &result, &err);
 	if (r < 0)
-		say(m, LOG_WARN, "container", c->id, &err);
+		pod_plugins_say(m, "container", c->id, &err);
 }

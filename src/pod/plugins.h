@@ -31,3 +31,19 @@ void pod_plugins_after_pod(enum nri_event event, struct pod_sandbox *p);
 /* Once, when it has exited. */
 void pod_plugins_stopped(struct pod_container *c);
 void pod_plugins_removed(struct pod_container *c);
+
+/* ---- wishes.c: what plugins want of containers, for plugins.c ---- */
+
+/* The host's functions of nri.h. An update is all or nothing; an eviction kills, and the status says why. */
+int pod_wish_update(const struct nri_update *u, void *user, struct err *err);
+int pod_wish_evict(const struct nri_eviction *e, void *user, struct err *err);
+/* After the turn, what came with an answer: the first failure that matters. */
+int pod_wishes(struct pod_manager *m, const struct nri_result *result, struct err *err);
+/* The part that CRI knows is put over *cri; the rest stays in *extra. */
+void pod_wish_split(const struct oci_resources *from, struct arena *a, struct pod_resources *cri,
+		    struct oci_resources *extra);
+/* What plugins made of a new container's limits is what the status says, and what an update goes on from.
+ * score: the OOM score before they saw it. */
+int pod_wish_limits(struct pod_container *c, const struct oci_config *config, int32_t score, struct err *err);
+/* A line for the log. */
+void pod_plugins_say(struct pod_manager *m, const char *what, const char *id, const struct err *err);

@@ -98,7 +98,7 @@ static int rewrite_config(struct pod_container *c, const struct pod_resources *m
 	const char *path = arena_printf(&a, "%s/config.json", c->dir);
 	const struct pod_host *host = &c->priv->m->host;
 	struct oci_config config;
-	struct oci_resources *res;
+	struct oci_resources *res, was;
 	int r = sys_file_read(AT_FDCWD, path, OCI_CONFIG_MAX, ret_old);
 
 	if (r < 0)
@@ -109,9 +109,11 @@ static int rewrite_config(struct pod_container *c, const struct pod_resources *m
 	if (r < 0)
 		return err_wrap(err, r, "%s", path);
 	res = config.linux_->resources;
+	was = *res;
 	if (!config.process->oom_score_adj)
 		config.process->oom_score_adj = arena_new(&a, 1, sizeof(int32_t));
 	r = pod_resources_oci(host, merged, &a, res, err);
+	put_extra(&was, &a, res);
 	put_extra(extra, &a, res);
 	if (r == 0)
 		r = pod_resources_score(host, merged, config.process->oom_score_adj, err);
@@ -220,6 +222,20 @@ static int change(struct pod_container *c, const struct pod_resources *change,
 	if (old.len)
 		restore_config(c, &old);
 	return r;
+}
+
+int pod_container_limits(struct pod_container *c, const struct pod_resources *now, struct err *err)
+{
+	CLEANUP(arena_done) struct arena limits = ARENA_INIT;
+	struct pod_resources *fresh;
+	int r = pod_resources_copy(now, &limits, &fresh, err);
+
+	if (r < 0)
+		return r;
+	pod_lock(c->priv->m);
+	swap_resources(c, fresh, &limits);
+	pod_unlock(c->priv->m);
+	return 0;
 }
 
 int pod_container_change(struct pod_container *c, const struct pod_resources *what,

@@ -1,57 +1,7 @@
 # NRI: a real plugin, built with the stub that plugins are built with, sees, adjusts and refuses.
 
-load daemon.bash
+load nri.bash
 load rpc.bash
-
-setup_file() {
-	daemon_prepare
-	export plugin_binary
-	plugin_binary=$("$repo/tools/build-nri-plugin" 2>"$dir/plugin-build.log") ||
-		skip "no NRI plugin: $(tail -n 1 "$dir/plugin-build.log")"
-	mkdir "$dir/nri-plugins" "$dir/nri-conf"
-	cp "$plugin_binary" "$dir/nri-plugins/05-installed"
-	echo "{\"rules\": \"$dir/installed.rules\", \"log\": \"$dir/installed.log\"}" >"$dir/nri-conf/installed.conf"
-	sed -i 's/^nri:/&\n  request_timeout: 1s/' "$dir/config.yaml"
-	registry_start
-	daemon_start
-	crictl pull "$image" >/dev/null
-	export pod pod_json
-	pod_json=$(pod_config base)
-	pod=$(crictl runp "$pod_json")
-}
-
-teardown_file() { daemon_end; }
-
-teardown() {
-	for i in $(cat "$dir/plugins" 2>/dev/null); do
-		kill "$i" 2>/dev/null
-		wait_gone "$i"
-	done
-	rm -f "$dir/plugins" "$dir"/*.rules
-	[ -n "$BATS_TEST_COMPLETED" ] || tail -n 25 "$dir/log"
-}
-
-# plugin IDX NAME: an external one, when it hears events; its files are $dir/NAME.*
-plugin() {
-	rm -f "$dir/$2".*
-	"$plugin_binary" -idx "$1" -name "$2" -socket "$dir/nri.sock" -rules "$dir/$2.rules" -log "$dir/$2.log" \
-		>"$dir/$2.out" 2>&1 3>&- &
-	echo $! >>"$dir/plugins"
-	disown
-	said "$2" '^Synchronize '
-	for _ in $(seq 100); do grep -q "NRI plugin $1-$2 is registered" "$dir/log" && return; sleep 0.02; done
-	return 1
-}
-
-# said NAME REGEX: within two seconds its log has such a line
-said() {
-	for _ in $(seq 100); do grep -qE "$2" "$dir/$1.log" 2>/dev/null && return; sleep 0.02; done
-	cat "$dir/$1.log" >&2
-	return 1
-}
-
-rules() { jq -c . >"$dir/$1.new" <<<"$2" && mv "$dir/$1.new" "$dir/$1.rules"; }
-spec() { crictl inspect "$1" | jq -c ".info.runtimeSpec | $2"; }
 
 @test "all events of a pod and its container, in order, to an installed and an external plugin" {
 	plugin 10 order
@@ -102,40 +52,14 @@ spec() { crictl inspect "$1" | jq -c ".info.runtimeSpec | $2"; }
 	for id in $(crictl ps -aq); do crictl rm -f "$id" >/dev/null; done
 }
 
-@test "adjustments of every kind are in config.json, and the process has them" {
-	plugin 10 adjust
-	mkdir -p "$dir/volume"
-	echo "of the plugin" >"$dir/volume/file"
-	rules adjust "[{\"event\": \"CreateContainer\", \"container\": \"adjusted\", \"adjust\": {
-		\"annotations\": {\"note.test/a\": \"b\"},
-		\"mounts\": [{\"destination\": \"/from-plugin\", \"source\": \"$dir/volume\", \"type\": \"bind\", \"options\": [\"bind\", \"ro\"]}],
-		\"env\": [{\"key\": \"ADDED\", \"value\": \"1\"}, {\"key\": \"-GONE\"}, {\"key\": \"CHANGED\", \"value\": \"new\"}],
-		\"hooks\": {\"create_runtime\": [{\"path\": \"/bin/sh\", \"args\": [\"sh\", \"-c\", \"cat >$dir/hook.state\"]}]},
-		\"rlimits\": [{\"type\": \"RLIMIT_NOFILE\", \"soft\": 123, \"hard\": 456}],
-		\"linux\": {
-			\"devices\": [{\"path\": \"/dev/nri-zero\", \"type\": \"c\", \"major\": 1, \"minor\": 5, \"file_mode\": {\"value\": 438}}],
-			\"resources\": {\"memory\": {\"limit\": {\"value\": 88080384}}, \"cpu\": {\"shares\": {\"value\": 777}, \"cpus\": \"0\"}, \"pids\": {\"limit\": 99}},
-			\"oom_score_adj\": {\"value\": 321},
-			\"sysctl\": {\"net.ipv4.ip_unprivileged_port_start\": \"0\"},
-			\"io_priority\": {\"class\": 2, \"priority\": 6}}}}]"
-	c=$(run_container "$pod" "$pod_json" adjusted 'sleep 1000' \
-		'{"envs": [{"key": "GONE", "value": "x"}, {"key": "CHANGED", "value": "old"}]}')
-	pid=$(crictl inspect "$c" | jq -r .info.pid)
-	[ "$(crictl exec -s "$c" /bin/sh -c 'cat /from-plugin/file')" = "of the plugin" ]
-	run crictl exec -s "$c" /bin/sh -c 'echo x >/from-plugin/file'
-	[ "$status" -ne 0 ]
-	tr '\0' '\n' <"/proc/$pid/environ" >"$dir/environ"
-	grep -qx ADDED=1 "$dir/environ"
-	grep -qx CHANGED=new "$dir/environ"
-	[ -z "$(grep GONE "$dir/environ")" ]
-	[ "$(crictl exec -s "$c" /bin/sh -c 'head -c 3 /dev/nri-zero | od -An -tx1 | tr -d " \n"')" = 000000 ]
-	grep -qE 'open files +123 +456' "/proc/$pid/limits"
-	[ "$(cat "/proc/$pid/oom_score_adj")" = 321 ]
-	grep -q "$c" "$dir/hook.state"
-	[ "$(spec "$c" '[.annotations["note.test/a"], .linux.resources.memory.limit, .linux.resources.cpu.shares, .linux.resources.cpu.cpus, .linux.resources.pids.limit, .linux.sysctl["net.ipv4.ip_unprivileged_port_start"], .process.ioPriority.class]')" = \
-		'["b",88080384,777,"0",99,"0","IOPRIO_CLASS_BE"]' ]
-	jq -e '.linux.resources and (.env | index("GONE=x")) and .annotations["io.kubernetes.cri.container-type"] == "container"' "$dir/adjust.log.container"
-	crictl rm -f "$c"
+@test "a container as a plugin sees it: what the request and the image say, and what will be its config.json" {
+	plugin 10 sees
+	c=$(crictl create "$pod" "$(container_config seen 'sleep 1000' '{"envs": [{"key": "E", "value": "x"}], "linux": {"security_context": {"seccomp": {"profile_type": 0}}}}')" "$pod_json")
+	jq -e '.linux.resources and (.env | index("E=x")) and .annotations["io.kubernetes.cri.container-type"] == "container" and .labels.container == "seen"' "$dir/sees.log.container"
+	jq -e '.linux.seccomp_policy.default_action == "SCMP_ACT_ERRNO" and (.linux.seccomp_policy.syscalls | length) > 1 and (.linux.seccomp_profile.profile_type // 0) == 0' "$dir/sees.log.container"
+	o=$(crictl create "$pod" "$(container_config unseen 'sleep 1000' '{"linux": {"security_context": {"seccomp": {"profile_type": 1}}}}')" "$pod_json")
+	jq -e '.linux.seccomp_policy == null and .linux.seccomp_profile.profile_type == 1' "$dir/sees.log.container"
+	crictl rm "$c" "$o"
 }
 
 @test "two plugins that set the same thing: refused, naming both; removing first is allowed" {
@@ -263,12 +187,18 @@ nasty() { timeout 20 python3 "$repo/tests/cri/nri-nasty.py" "$dir/nri.sock" "$@"
 rss() { awk '/^VmRSS/ {print $2}' "/proc/$(daemon_pid)/status"; }
 
 @test "hostile plugins: each is cut off, memory stays, and containers are created" {
+	local before case children=()
 	before=$(rss)
-	for case in length message configure garbage; do
-		[ "$(nasty "$case")" = closed ] || { echo "$case"; false; }
+	# at once, since each is given the time of a registration; "silent" never begins one
+	for case in length message configure garbage silent nobody names; do
+		nasty "$case" >"$dir/nasty.$case" 3>&- &
+		children+=($!)
 	done
-	nasty nobody
-	nasty names
+	for case in "${children[@]}"; do wait "$case"; done
+	for case in length message configure garbage silent; do
+		[ "$(cat "$dir/nasty.$case")" = closed ] || { echo "$case: $(cat "$dir/nasty.$case")"; false; }
+	done
+	grep -q 'is cut off: it did not register in time' "$dir/log"
 	nasty crowd
 	for case in create-nonsense create-huge silent-after; do
 		nasty "$case" >"$dir/nasty" 3>&- &
@@ -288,14 +218,60 @@ rss() { awk '/^VmRSS/ {print $2}' "/proc/$(daemon_pid)/status"; }
 	for id in $(crictl ps -aq); do crictl rm -f "$id"; done
 }
 
-@test "a plugin that never registers is cut off" {
-	begun=$(date +%s)
-	timeout 20 python3 -c '
-import socket, sys
-s = socket.socket(socket.AF_UNIX)
-s.connect(sys.argv[1])
-s.settimeout(15)
-assert s.recv(10) == b""' "$dir/nri.sock"
-	[ $(($(date +%s) - begun)) -le 8 ]
-	grep -q 'is cut off: it did not register in time' "$dir/log"
+# evicted WHEN ID REASON [COMMAND…]: a plugin asks for it, when the command makes it hear of something
+evicted() {
+	local when=$1 id=$2 why=$3
+	shift 3
+	timeout 20 python3 "$repo/tests/cri/nri-evict.py" "$dir/nri.sock" "$when" "$id" "$why" >"$dir/evict" 3>&- &
+	local child=$!
+	for _ in $(seq 100); do grep -q admitted "$dir/evict" && break; sleep 0.02; done
+	for _ in $(seq 100); do grep -q 'NRI plugin 66-nasty is registered' "$dir/log" && break; sleep 0.02; done
+	[ $# -eq 0 ] || "$@"
+	wait $child
+}
+
+@test "evictions: unsolicited and in answers; the container is killed, and its status says by whom and why" {
+	for when in now create update; do
+		c=$(run_container "$pod" "$pod_json" "victim-$when" 'sleep 1000')
+		o=$(run_container "$pod" "$pod_json" "other-$when" 'sleep 1000')
+		case $when in
+		now) evicted now "$c" "it is in the way" && grep -qx 'answered 0' "$dir/evict" || { cat "$dir/evict"; false; } ;;
+		create) evicted create "$c" "it is in the way" crictl create "$pod" "$(container_config "made" 'sleep 1000')" "$pod_json" ;;
+		update) evicted update "$c" "it is in the way" crictl update --cpu-share 99 "$o" ;;
+		esac
+		wait_state "$c" CONTAINER_EXITED
+		[ "$(crictl inspect "$c" | jq -r '.status | "\(.reason) \(.exitCode): \(.message)"')" = \
+			"Evicted 137: evicted by NRI plugin 66-nasty: it is in the way" ]
+		[ "$(status_of "$o" state)" = CONTAINER_RUNNING ]
+		crictl rm -f $(crictl ps -aq)
+	done
+}
+
+@test "an eviction of what does not run, or of nothing, harms nobody" {
+	c=$(crictl create "$pod" "$(container_config waits 'exit 7')" "$pod_json")
+	evicted now "$c" "too early"
+	grep -q "NRI plugin 66-nasty: eviction of container $c: it does not run" "$dir/log"
+	crictl start "$c"
+	wait_state "$c" CONTAINER_EXITED
+	[ "$(crictl inspect "$c" | jq -r '.status | "\(.reason) \(.exitCode)"')" = "Error 7" ]
+	evicted now "$c" "too late"
+	evicted now 0123456789ab "nobody"
+	grep -q 'eviction of container 0123456789ab' "$dir/log"
+	[ "$(crictl inspect "$c" | jq -r '.status | "\(.reason) \(.exitCode)"')" = "Error 7" ]
+	crictl rm "$c"
+}
+
+@test "what a plugin set stays after an update of something else, in status, config.json and kernel" {
+	plugin 10 keeps
+	rules keeps '[{"event": "CreateContainer", "adjust": {"linux": {"oom_score_adj": {"value": 222}, "resources": {"memory":
+		{"limit": {"value": 88080384}, "reservation": {"value": 50331648}}, "cpu": {"cpus": "0"}, "pids": {"limit": 88}}}}}]'
+	c=$(run_container "$pod" "$pod_json" kept 'sleep 1000')
+	pid=$(crictl inspect "$c" | jq -r .info.pid)
+	crictl inspect "$c" | jq -e '.status.resources.linux | .memoryLimitInBytes == "88080384" and .cpusetCpus == "0" and .oomScoreAdj == "222"'
+	crictl update --cpu-share 444 "$c"
+	crictl inspect "$c" | jq -e '.status.resources.linux | .memoryLimitInBytes == "88080384" and .cpuShares == "444" and .cpusetCpus == "0"'
+	[ "$(spec "$c" '[.linux.resources.memory.limit, .linux.resources.memory.reservation, .linux.resources.cpu.shares, .linux.resources.cpu.cpus, .linux.resources.pids.limit, .process.oomScoreAdj]')" = \
+		'[88080384,50331648,444,"0",88,222]' ]
+	[ "$(cat "/proc/$pid/oom_score_adj")" = 222 ]
+	crictl rm -f "$c"
 }
