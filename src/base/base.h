@@ -8,6 +8,7 @@
  *   base/err.h    the one error idiom: kinds, struct err, err_set/err_wrap
  *   base/arena.h  bump allocation for documents: build many things, free them at once
  *   base/buf.h    a bounded, growing byte buffer; formatted appends
+ *   base/base64.h bytes as text and back
  *   base/str.h    small string predicates and number parsing that reject what is not whole
  *   base/list.h   intrusive doubly linked list
  *   base/map.h    string-keyed hash map with borrowed keys
@@ -22,6 +23,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/base64.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/fault.h"

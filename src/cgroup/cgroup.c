@@ -282,6 +282,75 @@ int cgroup_create_sub(const struct cgroup *cg, const char *name, struct cgroup *
 	return 0;
 }
 
+/* Whether "cpu" is one of "cpu,cpuacct". */
+static bool has_word(const char *list, const char *word, size_t len)
+{
+	for (const char *p = list; *p; p += strcspn(p, ","), p += *p == ',')
+		if (strcspn(p, ",") == len && memcmp(p, word, len) == 0)
+			return true;
+	return false;
+}
+
+static int open_sub_in(const struct cgroup *cg, size_t h, const char *path, struct cgroup *sub, struct err *err)
+{
+	const char *name = cg->host->hierarchies[h].name;
+	int r = sys_open_beneath(cg->dirs[h], path, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, &sub->dirs[h]);
+
+	return r < 0 ? err_sys(err, r, "cgroup %s: %s below %s", *name ? name : "v2", path, cg->path) : 0;
+}
+
+static int open_sub(const struct cgroup *cg, const char *controllers, const char *path, struct cgroup *sub,
+		    struct err *err)
+{
+	int r = 0;
+
+	for (size_t h = 0; !controllers && r == 0 && h < cg->host->n_hierarchies; h++)
+		if (cg->dirs[h] >= 0)
+			r = open_sub_in(cg, h, path, sub, err);
+	for (const char *p = controllers; r == 0 && p && *p; p += strcspn(p, ","), p += *p == ',') {
+		size_t len = strcspn(p, ","), h = 0;
+
+		while (h < cg->host->n_hierarchies &&
+		       (cg->dirs[h] < 0 || !has_word(cg->host->hierarchies[h].name, p, len)))
+			h++;
+		if (h == cg->host->n_hierarchies)
+			return err_set(err, ERR_INVALID, "cgroup %s: \"%.*s\" is no controller with a hierarchy of "
+				       "its own", cg->path, (int)len, p);
+		if (sub->dirs[h] >= 0)
+			return err_set(err, ERR_INVALID, "cgroup %s: a second place for \"%.*s\"", cg->path,
+				       (int)len, p);
+		r = open_sub_in(cg, h, path, sub, err);
+	}
+	return r;
+}
+
+int cgroup_open_sub(const struct cgroup *cg, const char *controllers, const char *path, struct cgroup **ret,
+		    struct err *err)
+{
+	CLEANUP(cgroup_freep) struct cgroup *sub = NULL;
+	autofree char *whole = mem_printf("%s/%s", cg->path, path);
+	int r;
+
+	if (str_empty(path) || strlen(whole) >= CGROUP_PATH_MAX)
+		return err_set(err, ERR_INVALID, "cgroup %s: \"%s\" is no path below it", cg->path, path);
+	if (*ret)
+		return open_sub(cg, controllers, path, *ret, err);
+	sub = object_new(cg->host, NULL, whole);
+	sub->sub = true;
+	r = open_sub(cg, controllers, path, sub, err);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(&sub);
+	return 0;
+}
+
+int cgroup_give(const struct cgroup *cg, uint32_t owner, struct err *err)
+{
+	int h = cg->host->v2, r = h < 0 || cg->dirs[h] < 0 ? 0 : delegate(cg->dirs[h], owner);
+
+	return r < 0 ? err_sys(err, r, "cgroup: give %s to user %u", cg->path, (unsigned)owner) : 0;
+}
+
 static void pause_for(int64_t ns)
 {
 	struct timespec ts = { ns / NSEC_PER_SEC, ns % NSEC_PER_SEC };

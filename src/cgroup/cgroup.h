@@ -340,6 +340,15 @@ int cgroup_open_unit(const struct cgroup_host *host, const char *path, const str
  * kernel does not allow one (a threaded v2 cgroup): UNSUPPORTED.
  */
 int cgroup_create_sub(const struct cgroup *cg, const char *name, struct cgroup **ret, struct err *err);
+/*
+ * One that is there already, by its path below cg ("a/b"): in the hierarchies of these controllers
+ * ("cpu,memory"), or NULL: in all that cg is in. *ret is added to where it is not NULL. NOT_FOUND:
+ * there is none in one of them. INVALID: no such controller, or a path that leads out of cg.
+ */
+int cgroup_open_sub(const struct cgroup *cg, const char *controllers, const char *path, struct cgroup **ret,
+		    struct err *err);
+/* A directory of v2 becomes a user's to manage, as the container's own does where it has one. */
+int cgroup_give(const struct cgroup *cg, uint32_t owner, struct err *err);
 
 void cgroup_free(struct cgroup *cg); /* the object, not the cgroup */
 static inline void cgroup_freep(struct cgroup **cg)
@@ -386,6 +395,9 @@ int cgroup_entry_open(const struct cgroup *cg, const struct cgroup *sub, struct 
 void cgroup_entry_done(struct cgroup_entry *e);
 /* [child], with one thread. 0, or -errno with the hierarchy's index in *ret_at (may be NULL). */
 int cgroup_enter(const struct cgroup_entry *e, size_t *ret_at);
+
+/* For one more move, later: a process that writes "0" is in. v2. */
+int cgroup_procs_open(const struct cgroup *cg, int *ret_fd, struct err *err);
 
 /* Moves another process, all its threads, into every hierarchy. */
 int cgroup_add_pid(struct cgroup *cg, pid_t pid, struct err *err);

@@ -85,6 +85,19 @@ int cgroup_enter(const struct cgroup_entry *e, size_t *ret_at)
 	return 0;
 }
 
+int cgroup_procs_open(const struct cgroup *cg, int *ret_fd, struct err *err)
+{
+	int h = cg->host->v2, fd;
+
+	if (h < 0 || cg->dirs[h] < 0)
+		return err_set(err, ERR_UNSUPPORTED, "cgroup %s: it is not of cgroup v2", cg->path);
+	fd = openat(cg->dirs[h], "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(err, errno, "cgroup v2: open cgroup.procs of %s", cg->path);
+	*ret_fd = fd;
+	return 0;
+}
+
 int cgroup_add_pid(struct cgroup *cg, pid_t pid, struct err *err)
 {
 	char text[16];

@@ -11,6 +11,18 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+int mnt_fs_label(int fs, const char *label)
+{
+	const char *eq = strchr(label, '=');
+	char key[16];
+
+	if (!eq || (size_t)(eq - label) >= sizeof(key))
+		return -EINVAL;
+	memcpy(key, label, (size_t)(eq - label));
+	key[eq - label] = '\0';
+	return sys_fsconfig(fs, key, eq + 1);
+}
+
 int mnt_fs_make(const char *type, const char *source, const char *const *data, size_t n, const char *label,
 		uint64_t attrs, int *ret_fd, struct err *err)
 {
@@ -39,10 +51,10 @@ int mnt_fs_make(const char *type, const char *source, const char *const *data, s
 		}
 	}
 	if (label) {
-		r = sys_fsconfig(fs, "context", label);
+		r = mnt_fs_label(fs, label);
 		if (r < 0) {
 			close(fs);
-			return err_sys(err, r, "option context=%s", label);
+			return err_sys(err, r, "option %s", label);
 		}
 	}
 	r = sys_fsmount(fs, attrs, ret_fd);

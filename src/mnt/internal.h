@@ -13,6 +13,9 @@ int mnt_target_open(struct mnt_plan *plan, const struct mnt_entry *e, int *ret_f
 int mnt_fs_make(const char *type, const char *source, const char *const *data, size_t n, const char *label,
 		uint64_t attrs, int *ret_fd, struct err *err);
 
+/* "context=…" and its kin, into a file system that is being configured. */
+int mnt_fs_label(int fs, const char *label);
+
 /* Copies what the directory target holds into a new mount, which is not attached yet. */
 int mnt_copy_up(int target, int mount, struct err *err);
 

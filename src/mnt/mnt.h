@@ -70,7 +70,7 @@ struct mnt_overlay {
 	size_t n_lowers;
 	const char *upper, *work;   /* NULL both: read-only */
 	bool is_volatile;           /* no sync of the upper directory, ever (Linux 5.10) */
-	const char *label;          /* SELinux context, or NULL */
+	const char *label;          /* SELinux context as a mount option ("context=…"), or NULL */
 	uint64_t attrs;             /* MOUNT_ATTR_* of the mount */
 	int userns_fd;              /* the lowers are seen through its maps (idmapped); -EBADF: as they are.
 				     * The upper directory belongs to the mapped ids already. */
@@ -161,7 +161,7 @@ struct mnt_plan {
 	size_t n_cgroups;
 	bool cgroup_v2, cgroup_own; /* own: the container has a cgroup namespace */
 	const char *cwd; /* made when missing; NULL for none */
-	const char *label; /* SELinux context of the file systems made here, or NULL */
+	const char *label; /* SELinux context of the file systems made here: "context=…", or NULL */
 
 	/* open while the plan is applied */
 	int root_fd;     /* the root mount */

@@ -139,10 +139,13 @@ static int make_overlay(struct making *m, uint64_t attrs, int *ret_fd)
 		if (r == 0)
 			r = option(m, fs, "index", "off");
 	}
-	if (r == 0 && o->label)
-		r = option(m, fs, "context", o->label);
 	if (r < 0)
 		return r;
+	if (o->label) {
+		r = mnt_fs_label(fs, o->label);
+		if (r < 0)
+			return err_sys(m->err, r, "overlay option %s", o->label);
+	}
 	r = sys_fsmount(fs, attrs, ret_fd);
 	if (r < 0) {
 		sys_fs_message(fs, why, sizeof(why));

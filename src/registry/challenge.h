@@ -30,8 +30,3 @@ bool url_same_origin(const char *a, const char *b);
 
 /* "bytes 0-99/200", total 0 for "*": RFC 9110, 14.4. -EINVAL for anything else. */
 int content_range_parse(const char *value, uint64_t *ret_from, uint64_t *ret_to, uint64_t *ret_total);
-
-/* Standard base64 with padding. */
-void base64_encode(const void *data, size_t len, struct buf *out);
-/* -EINVAL for what is no base64; padding may be missing. */
-int base64_decode(const char *text, struct buf *out);

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "runtime/hook.h"
 #include "runtime/plan.h"
 #include "runtime/sync.h"
 
@@ -34,8 +35,10 @@ struct child {
 	int preserve_fds;
 	struct cgroup_entry entry;
 	bool entered;
+	int delegated;                   /* cgroup.procs of where it goes behind its cgroup namespace */
 	const struct shared_filter *filter; /* NULL: no seccomp */
 	const struct oci_hooks *hooks;
+	struct hooks_output output;
 	struct oci_state state;          /* for hooks */
 	pid_t parent_pid;
 	/* exec only */
@@ -47,6 +50,7 @@ struct child {
 #define CHILD_INIT { .sync = -EBADF, .parent_end = -EBADF, .procfd = -EBADF, .listen = -EBADF, \
 		     .console_socket = -EBADF, .terminal = -EBADF, .terminal_mount = -EBADF,   \
 		     .master = -EBADF, .slave = -EBADF, .entry = CGROUP_ENTRY_INIT,            \
+		     .delegated = -EBADF, .output = HOOKS_OUTPUT_INIT,                         \
 		     .target = -EBADF, .root = -EBADF }
 
 /* Never return. [child] */

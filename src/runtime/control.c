@@ -26,14 +26,16 @@ struct handle {
 	struct record record;
 	enum record_status status;
 	struct cgroup *cgroup;
+	struct hooks_output output;
 	int dir, pidfd;
 };
 
-#define HANDLE_INIT { .dir = -EBADF, .pidfd = -EBADF }
+#define HANDLE_INIT { .dir = -EBADF, .pidfd = -EBADF, .output = HOOKS_OUTPUT_INIT }
 
 static void handle_done(struct handle *h)
 {
 	cgroup_free(h->cgroup);
+	hooks_output_done(&h->output);
 	fd_drop(&h->pidfd);
 	fd_drop(&h->dir);
 	arena_done(&h->arena);
@@ -121,7 +123,10 @@ int runtime_start(const char *root, const char *id, struct err *err)
 	if (!h.record.hooks)
 		return 0;
 	record_oci_state(&h.record, RECORD_RUNNING, &state);
-	r = hooks_run(h.record.hooks->poststart, h.record.hooks->n_poststart, "poststart", &state, err);
+	r = hooks_output_open(h.record.annotations, h.record.n_annotations, &h.output, err);
+	if (r == 0)
+		r = hooks_run(h.record.hooks->poststart, h.record.hooks->n_poststart, "poststart", &state,
+			      &h.output, err);
 	if (r < 0) /* the program has begun already: it ends here */
 		sys_pidfd_signal(h.pidfd, SIGKILL);
 	return r;
@@ -186,6 +191,7 @@ static int wait_exit(int pidfd, struct err *err)
 int runtime_delete(const char *root, const char *id, bool force, struct err *err)
 {
 	CLEANUP(handle_done) struct handle h = HANDLE_INIT;
+	struct err ignored = ERR_INIT;
 	struct oci_state state;
 	int r;
 
@@ -214,8 +220,11 @@ int runtime_delete(const char *root, const char *id, bool force, struct err *err
 	r = record_remove(root, id, err);
 	if (r < 0)
 		return r;
-	if (h.record.hooks)
-		hooks_run_all(h.record.hooks->poststop, h.record.hooks->n_poststop, "poststop", &state);
+	if (!h.record.hooks || !h.record.hooks->n_poststop)
+		return 0;
+	if (hooks_output_open(h.record.annotations, h.record.n_annotations, &h.output, &ignored) < 0)
+		runtime_warn("%s", ignored.text);
+	hooks_run_all(h.record.hooks->poststop, h.record.hooks->n_poststop, "poststop", &state, &h.output);
 	return 0;
 }
 

@@ -30,6 +30,8 @@ void creation_done(struct creation *c)
 	fd_drop(&h->procfd);
 	fd_drop(&h->listen);
 	fd_drop(&h->terminal_mount);
+	fd_drop(&h->delegated);
+	hooks_output_done(&h->output);
 	fd_drop(&c->sync);
 	fd_drop(&c->pidfd);
 	fd_drop(&c->netns);
@@ -89,6 +91,10 @@ static void fill_record(struct creation *c)
 	if (!p->cgroup_host)
 		return;
 	r->cgroup_path = (char *)p->cgroup_path;
+	if (p->cgroup_sub || p->cgroup_delegate)
+		r->cgroup_below = arena_printf(&c->arena, "%s%s%s", p->cgroup_sub ? p->cgroup_sub : "",
+					       p->cgroup_sub && p->cgroup_delegate ? "/" : "",
+					       p->cgroup_delegate ? p->cgroup_delegate : "");
 	if (p->is_systemd) {
 		r->systemd_unit = (char *)p->unit.name;
 		r->systemd_user = p->unit.user;
@@ -123,7 +129,10 @@ int creation_open(struct creation *c, const struct runtime_create *what, struct 
 	if (r < 0)
 		return r;
 	fill_record(c);
-	r = record_new(what->root, what->id, &c->dir, err);
+	if (c->config.hooks)
+		r = hooks_output_open(c->config.annotations, c->config.n_annotations, &c->child.output, err);
+	if (r == 0)
+		r = record_new(what->root, what->id, &c->dir, err);
 	if (r < 0)
 		return r;
 	r = record_write(c->dir, &c->record, err);
@@ -132,10 +141,35 @@ int creation_open(struct creation *c, const struct runtime_create *what, struct 
 	return r;
 }
 
+/* A cgroup below, which belongs to whom the container's own does. */
+static int cgroup_below(const struct cgroup *cg, const char *name, uint32_t owner, struct cgroup **ret, struct err *err)
+{
+	int r = cgroup_create_sub(cg, name, ret, err);
+
+	return r == 0 && owner != (uint32_t)-1 ? cgroup_give(*ret, owner, err) : r;
+}
+
+/* The child goes to `sub` at once, and to the delegated one when its cgroup namespace is made: so
+ * the root of that is what the container may manage. */
+static int enter_below(struct creation *c, uint32_t owner, struct err *err)
+{
+	CLEANUP(cgroup_freep) struct cgroup *sub = NULL, *delegated = NULL;
+	const struct runtime_plan *p = &c->plan;
+	int r = p->cgroup_sub ? cgroup_below(c->cgroup, p->cgroup_sub, owner, &sub, err) : 0;
+
+	if (r == 0)
+		r = cgroup_entry_open(c->cgroup, sub, &c->child.entry, err);
+	if (r == 0 && p->cgroup_delegate)
+		r = cgroup_below(sub ? sub : c->cgroup, p->cgroup_delegate, owner, &delegated, err);
+	if (r == 0 && delegated)
+		r = cgroup_procs_open(delegated, &c->child.delegated, err);
+	return r;
+}
+
 int creation_cgroup(struct creation *c, struct err *err)
 {
 	struct cgroup_config config = CGROUP_CONFIG_INIT;
-	uint32_t owner;
+	uint32_t owner = (uint32_t)-1;
 	int r;
 
 	if (!c->plan.cgroup_host)
@@ -147,10 +181,12 @@ int creation_cgroup(struct creation *c, struct err *err)
 	}
 	if (c->plan.ns_new & 1U << NS_USER && ns_maps_find(c->plan.uids, c->plan.n_uids, 0, &owner) == 0)
 		config.owner = owner;
+	else
+		owner = (uint32_t)-1;
 	r = cgroup_create(c->plan.cgroup_host, &config, &c->plan.cgroup, &c->cgroup, err);
 	if (r < 0)
 		return r;
-	return cgroup_entry_open(c->cgroup, NULL, &c->child.entry, err);
+	return enter_below(c, owner, err);
 }
 
 /* The container's network. One that it joins is known before it is there: its process goes in
@@ -220,7 +256,10 @@ int creation_filter(struct creation *c, struct err *err)
 
 	if (!c->plan.has_seccomp)
 		return 0;
-	r = sec_seccomp_compile(&c->plan.seccomp, &c->filter, err);
+	if (c->plan.raw_filter)
+		r = sec_filter_copy(c->plan.raw_filter, c->plan.n_raw_filter, &c->filter);
+	else
+		r = sec_seccomp_compile(&c->plan.seccomp, &c->filter, err);
 	if (r == 0)
 		r = parent_fill_filter(c->shared, &c->filter, err);
 	if (r < 0)
@@ -241,9 +280,10 @@ int creation_hooks(struct creation *c, struct err *err)
 		return 0;
 	record_oci_state(&c->record, RECORD_CREATING, &state);
 	state.pid = c->pid;
-	r = hooks_run(h->prestart, h->n_prestart, "prestart", &state, err);
+	r = hooks_run(h->prestart, h->n_prestart, "prestart", &state, &c->child.output, err);
 	if (r == 0)
-		r = hooks_run(h->create_runtime, h->n_create_runtime, "createRuntime", &state, err);
+		r = hooks_run(h->create_runtime, h->n_create_runtime, "createRuntime", &state, &c->child.output,
+			      err);
 	return r;
 }
 
@@ -259,6 +299,8 @@ int creation_record(struct creation *c, struct err *err)
 	r = record_write(c->dir, &c->record, err);
 	if (r == 0)
 		r = parent_write_pid_file(c->what->pid_file, c->pid, err);
+	if (r == 0 && c->plan.pidfd_receiver)
+		r = parent_pass_pidfd(c->plan.pidfd_receiver, c->pidfd, err);
 	return r;
 }
 
@@ -280,7 +322,8 @@ void creation_undo(struct creation *c)
 		struct oci_state state;
 
 		record_oci_state(&c->record, RECORD_STOPPED, &state);
-		hooks_run_all(c->config.hooks->poststop, c->config.hooks->n_poststop, "poststop", &state);
+		hooks_run_all(c->config.hooks->poststop, c->config.hooks->n_poststop, "poststop", &state,
+			      &c->child.output);
 	}
 	record_leave_rdt(&c->record);
 	if (record_remove(c->what->root, c->what->id, &ignored) < 0)

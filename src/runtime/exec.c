@@ -162,6 +162,10 @@ static int open_cgroup(struct execution *e, struct err *err)
 	r = record_cgroup(&e->record, &e->arena, &e->cgroup, err);
 	if (r == 0 && e->what->cgroup)
 		r = cgroup_create_sub(e->cgroup, e->what->cgroup, &e->sub, err);
+	for (size_t i = 0; r == 0 && i < e->what->n_cgroups; i++)
+		r = cgroup_open_sub(e->cgroup, e->what->cgroups[i].controllers, e->what->cgroups[i].path, &e->sub, err);
+	if (r == 0 && !e->sub && e->record.cgroup_below)
+		r = cgroup_open_sub(e->cgroup, NULL, e->record.cgroup_below, &e->sub, err);
 	if (r == 0)
 		r = cgroup_entry_open(e->cgroup, e->sub, &e->child.entry, err);
 	return r;

@@ -3,6 +3,7 @@
 #include "runtime/runtime.h"
 #include "sys/sys.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -59,7 +60,34 @@ int hooks_check(const struct oci_hooks *h, struct err *err)
 	return 0;
 }
 
-static int run_one(const struct oci_hook *h, const struct buf *state, struct err *err)
+int hooks_output_open(const struct json_kv *annotations, size_t n, struct hooks_output *ret, struct err *err)
+{
+	const struct {
+		const char *key;
+		int *to;
+	} rows[] = { { "run.oci.hooks.stdout", &ret->out }, { "run.oci.hooks.stderr", &ret->err } };
+
+	for (size_t k = 0; k < ARRAY_LEN(rows); k++)
+		for (size_t i = 0; i < n && *rows[k].to < 0; i++) {
+			const char *path = annotations[i].value;
+
+			if (!str_eq(annotations[i].key, rows[k].key))
+				continue;
+			*rows[k].to = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_CLOEXEC, 0700);
+			if (*rows[k].to < 0)
+				return err_sys(err, errno, "annotations: %s: open %s", rows[k].key, path);
+		}
+	return 0;
+}
+
+void hooks_output_done(struct hooks_output *o)
+{
+	fd_drop(&o->out);
+	fd_drop(&o->err);
+}
+
+static int run_one(const struct oci_hook *h, const struct buf *state, const struct hooks_output *output,
+		   struct err *err)
 {
 	CLEANUP(buf_done) struct buf out = BUF_INIT(HOOK_OUTPUT_MAX), errors = BUF_INIT(HOOK_OUTPUT_MAX);
 	autofree char **argv = mem_new(h->n_args + 2, sizeof(char *));
@@ -67,6 +95,7 @@ static int run_one(const struct oci_hook *h, const struct buf *state, struct err
 	struct sys_spawn what = {
 		.path = h->path, .argv = (const char *const *)argv, .env = (const char *const *)env,
 		.input = state->data, .input_len = state->len, .deadline = INT64_MAX,
+		.out_fd = output->out, .err_fd = output->err,
 	};
 	int r, status;
 
@@ -98,20 +127,21 @@ static int state_text(const struct oci_state *state, struct buf *out, struct err
 }
 
 int hooks_run(const struct oci_hook *hooks, size_t n, const char *name, const struct oci_state *state,
-	      struct err *err)
+	      const struct hooks_output *output, struct err *err)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(OCI_CONFIG_MAX);
 	int r = n ? state_text(state, &text, err) : 0;
 
 	for (size_t i = 0; r == 0 && i < n; i++) {
-		r = run_one(&hooks[i], &text, err);
+		r = run_one(&hooks[i], &text, output, err);
 		if (r < 0)
 			err_wrap(err, r, "error running %s hook #%zu: %s", name, i, hooks[i].path);
 	}
 	return r;
 }
 
-void hooks_run_all(const struct oci_hook *hooks, size_t n, const char *name, const struct oci_state *state)
+void hooks_run_all(const struct oci_hook *hooks, size_t n, const char *name, const struct oci_state *state,
+		   const struct hooks_output *output)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(OCI_CONFIG_MAX);
 	struct err err = ERR_INIT;
@@ -119,6 +149,6 @@ void hooks_run_all(const struct oci_hook *hooks, size_t n, const char *name, con
 	if (!n || state_text(state, &text, &err) < 0)
 		return;
 	for (size_t i = 0; i < n; i++)
-		if (run_one(&hooks[i], &text, &err) < 0)
+		if (run_one(&hooks[i], &text, output, &err) < 0)
 			runtime_warn("error running %s hook #%zu: %s: %s", name, i, hooks[i].path, err.text);
 }

@@ -233,16 +233,30 @@ static int cgroups_mode(const char *name, int *ret)
 	return name ? -EINVAL : 0;
 }
 
+static int network_lock(const char *name, int *ret)
+{
+	static const char *const names[] = { NULL, "iptables", "nftables", "skip" };
+
+	*ret = 0;
+	for (size_t i = 1; name && i < ARRAY_LEN(names); i++)
+		if (str_eq(names[i], name))
+			*ret = (int)i;
+	return name && !*ret ? -EINVAL : 0;
+}
+
 int images_options(const struct runtime_images *images, struct criu_call *call, int images_fd,
 		   const char *config_file, struct err *err)
 {
 	struct criu_opts *o = call->opts;
-	int mode;
+	int mode, lock;
 
 	if (cgroups_mode(images->manage_cgroups_mode, &mode) < 0)
 		return err_set(err, ERR_INVALID,
 			       "--manage-cgroups-mode: \"%s\" is none of ignore, none, props, soft, full, "
 			       "strict", images->manage_cgroups_mode);
+	if (network_lock(images->network_lock, &lock) < 0)
+		return err_set(err, ERR_INVALID, "--network-lock: \"%s\" is none of iptables, nftables, skip",
+			       images->network_lock);
 	call->program = images->criu;
 	criu_put_int(o, CRIU_IMAGES_DIR_FD, (unsigned)criu_keep(call, images_fd));
 	criu_put_int(o, CRIU_WORK_DIR_FD, (unsigned)criu_keep(call, call->work_dir));
@@ -260,6 +274,8 @@ int images_options(const struct runtime_images *images, struct criu_call *call, 
 	criu_put_flag(o, CRIU_EXT_MASTERS, true);
 	criu_put_flag(o, CRIU_MANAGE_CGROUPS, true);
 	criu_put_int(o, CRIU_MANAGE_CGROUPS_MODE, (unsigned)mode);
+	if (lock)
+		criu_put_int(o, CRIU_NETWORK_LOCK, (unsigned)lock);
 	if (images->empty_network)
 		criu_put_int(o, CRIU_EMPTY_NS, CLONE_NEWNET);
 	return 0;

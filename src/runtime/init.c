@@ -149,17 +149,22 @@ static void find_home(struct process_plan *p)
 	close(root);
 }
 
-/* All descriptors go but 0, 1, 2, those to be preserved, and the two that we talk over. */
+/* All descriptors go but 0, 1, 2, those to be preserved, the two that we talk over, and where hooks
+ * that are still to run write to. */
 static int close_others(struct child *c, struct err *err)
 {
 	unsigned first = 3 + (unsigned)c->preserve_fds;
-	int keep[2] = { c->sync, c->listen };
+	bool hooks = c->hooks && c->hooks->n_start_container;
+	int keep[] = { c->sync, c->listen, hooks ? c->output.out : -EBADF, hooks ? c->output.err : -EBADF };
 
-	if (keep[0] > keep[1]) {
-		keep[0] = c->listen;
-		keep[1] = c->sync;
-	}
-	for (int i = 0; i < 2; i++) {
+	for (size_t i = 1; i < ARRAY_LEN(keep); i++) /* ascending */
+		for (size_t k = i; k > 0 && keep[k] < keep[k - 1]; k--) {
+			int other = keep[k];
+
+			keep[k] = keep[k - 1];
+			keep[k - 1] = other;
+		}
+	for (size_t i = 0; i < ARRAY_LEN(keep); i++) {
 		if (keep[i] < 0 || (unsigned)keep[i] < first)
 			continue;
 		if ((unsigned)keep[i] > first && syscall(SYS_close_range, first, keep[i] - 1, 0) < 0)

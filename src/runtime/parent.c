@@ -114,6 +114,32 @@ void parent_give_streams(pid_t pid, uid_t uid)
 			(void)!fchown(fd, owner, (gid_t)-1);
 }
 
+static int connect_to(const char *path, const char *noun, int *ret, struct err *err)
+{
+	autofd int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+
+	if (strlen(path) >= sizeof(a.sun_path))
+		return err_sys(err, ENAMETOOLONG, "%s %s", noun, path);
+	memcpy(a.sun_path, path, strlen(path));
+	if (sock < 0 || connect(sock, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return err_sys(err, errno, "%s %s", noun, path);
+	*ret = take_fd(&sock);
+	return 0;
+}
+
+int parent_pass_pidfd(const char *path, int pidfd, struct err *err)
+{
+	static const char noun[] = "annotations: run.oci.pidfd_receiver:";
+	autofd int sock = -EBADF;
+	int r = connect_to(path, noun, &sock, err);
+
+	if (r < 0)
+		return r;
+	r = sys_send_fds(sock, "0", 1, &pidfd, 1);
+	return r < 0 ? err_sys(err, r, "%s %s: send the pidfd", noun, path) : 0;
+}
+
 int parent_pass_listener(const struct record *record, enum record_status status, pid_t pid, int fd,
 			 struct err *err)
 {
@@ -121,7 +147,6 @@ int parent_pass_listener(const struct record *record, enum record_status status,
 	CLEANUP(buf_done) struct buf text = BUF_INIT(1 << 20);
 	struct oci_process_state s = { .oci_version = record->oci_version, .fds = names, .n_fds = 1, .pid = pid,
 				       .metadata = record->listener_metadata };
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	const char *path = record->listener_path;
 	autofd int sock = -EBADF;
 	int r;
@@ -134,12 +159,9 @@ int parent_pass_listener(const struct record *record, enum record_status status,
 	r = json_write(&oci_process_state_type, &s, 0, &text, err);
 	if (r < 0)
 		return r;
-	if (strlen(path) >= sizeof(a.sun_path))
-		return err_sys(err, ENAMETOOLONG, "linux.seccomp.listenerPath %s", path);
-	memcpy(a.sun_path, path, strlen(path));
-	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (sock < 0 || connect(sock, (struct sockaddr *)&a, sizeof(a)) < 0)
-		return err_sys(err, errno, "linux.seccomp.listenerPath %s", path);
+	r = connect_to(path, "linux.seccomp.listenerPath", &sock, err);
+	if (r < 0)
+		return r;
 	r = sys_send_fds(sock, text.data, text.len, &fd, 1);
 	return r < 0 ? err_sys(err, r, "linux.seccomp.listenerPath %s: send the listener", path) : 0;
 }

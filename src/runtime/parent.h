@@ -21,6 +21,9 @@ int parent_fill_filter(struct shared_filter *to, const struct sec_filter *from, 
 int parent_pass_listener(const struct record *record, enum record_status status, pid_t pid, int fd,
 			 struct err *err);
 
+/* Hands a pidfd to whoever listens at the Unix socket path, with one byte. */
+int parent_pass_pidfd(const char *path, int pidfd, struct err *err);
+
 /* oom_score_adj of a child, clamped with a warning where the kernel does not let us lower it. */
 int parent_set_oom_score(pid_t pid, const int32_t *value, struct err *err);
 

@@ -111,11 +111,14 @@ static int plan_root(struct runtime_plan *plan, const struct runtime_create *wha
 {
 	const struct oci_linux *l = plan->config->linux_;
 	struct mnt_plan *m = &plan->mnt;
+	int r;
 
 	m->root = plan->rootfs;
 	m->root_readonly = plan->config->root && plan->config->root->readonly;
 	m->no_pivot = what->no_pivot;
-	m->label = sec_selinux_enabled() && !str_empty(l->mount_label) ? l->mount_label : NULL;
+	r = plan_mount_label(plan, err);
+	if (r < 0)
+		return r;
 	if (!str_empty(l->rootfs_propagation) &&
 	    mnt_propagation_parse(l->rootfs_propagation, &m->propagation, &m->propagation_rec) < 0)
 		return err_set(err, ERR_INVALID, "linux.rootfsPropagation: unknown value \"%s\"",

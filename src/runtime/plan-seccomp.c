@@ -86,6 +86,8 @@ static int plan_listener(struct runtime_plan *plan, const struct oci_seccomp *o,
 
 	if (str_empty(path))
 		path = oci_config_annotation(plan->config, "run.oci.seccomp.receiver");
+	if (str_empty(path)) /* and so does crun */
+		path = getenv("RUN_OCI_SECCOMP_RECEIVER");
 	for (size_t i = 0; i < plan->seccomp.n_rules; i++)
 		asks |= plan->seccomp.rules[i].action == SEC_ACT_NOTIFY;
 	if (!str_empty(o->listener_metadata) && str_empty(path))

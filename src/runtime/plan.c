@@ -277,11 +277,7 @@ static int check_document(const struct runtime_create *what, const struct oci_co
 	if (!str_skip_prefix(c->oci_version, "1."))
 		return err_set(err, ERR_UNSUPPORTED, "ociVersion: \"%s\" is not 1.x", c->oci_version);
 	for (size_t i = 0; i < c->n_annotations; i++)
-		if (str_eq(c->annotations[i].key, "run.oci.handler") && *c->annotations[i].value)
-			return err_set(err, ERR_UNSUPPORTED,
-				       "annotations: run.oci.handler: \"%s\": programs are executed by the kernel only",
-				       c->annotations[i].value);
-		else if (!*c->annotations[i].key)
+		if (!*c->annotations[i].key)
 			return err_set(err, ERR_INVALID, "annotations: a key must not be empty");
 	if (!c->linux_)
 		return err_set(err, ERR_INVALID, "linux: missing: this is a runtime for Linux");
@@ -324,7 +320,9 @@ static int make(const struct runtime_create *what, struct runtime_plan *plan, st
 		r = plan_cgroup(plan, what, err);
 	if (r == 0)
 		r = plan_mounts(plan, what, err);
-	return r < 0 ? r : plan_seccomp(plan, err);
+	if (r == 0)
+		r = plan_seccomp(plan, err);
+	return r < 0 ? r : plan_annotations(plan, err);
 }
 
 int plan_make(const struct runtime_create *what, const struct oci_config *config, struct arena *a,

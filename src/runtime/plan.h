@@ -93,13 +93,17 @@ struct runtime_plan {
 	const char *cgroup_path;
 	bool is_systemd;
 	struct cgroup_unit unit; /* then */
+	const char *cgroup_sub, *cgroup_delegate; /* below cgroup_path, one in the other; NULL: none */
 	struct cgroup_limits limits;
 	struct cgroup_plan cgroup;
 
 	struct process_plan process;
 	bool has_seccomp;
 	struct sec_seccomp seccomp;
+	struct sock_filter *raw_filter; /* instead of the profile */
+	size_t n_raw_filter;
 	const char *listener_path, *listener_metadata; /* NULL: no rule asks an agent */
+	const char *pidfd_receiver; /* a Unix socket; NULL: none */
 };
 
 /* Pure but for asking what this host is. Errors name the JSON path. */
@@ -128,6 +132,10 @@ int plan_weight_curve(const struct json_kv *annotations, size_t n, struct cgroup
 /* Cgroup, limits and, where systemd makes it, the unit: plan-cgroup.c. */
 int plan_cgroup(struct runtime_plan *plan, const struct runtime_create *what, struct err *err);
 int plan_seccomp(struct runtime_plan *plan, struct err *err);
+/* Last: what annotations change of all that: annotations.c, which has the table. */
+int plan_annotations(struct runtime_plan *plan, struct err *err);
+/* mnt.label. */
+int plan_mount_label(struct runtime_plan *plan, struct err *err);
 
 /* Where the container's root is on the host. */
 const char *plan_rootfs(const struct runtime_create *what, const struct oci_config *config, struct arena *a);

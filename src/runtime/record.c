@@ -22,6 +22,7 @@ static const struct json_field record_fields[] = {
 	JSON_FIELD(I32, struct record, pid, "pid", 0),
 	JSON_FIELD(U64, struct record, start_ticks, "startTicks", 0),
 	JSON_FIELD(STR, struct record, cgroup_path, "cgroupPath", 0),
+	JSON_FIELD(STR, struct record, cgroup_below, "cgroupBelow", 0),
 	JSON_FIELD(STR, struct record, systemd_unit, "systemdUnit", 0),
 	JSON_FIELD(BOOL, struct record, systemd_user, "systemdUser", 0),
 	JSON_FIELD_LIST(STR_MAP, struct record, cgroup_selves, "cgroupSelves", 0),

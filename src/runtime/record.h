@@ -24,6 +24,7 @@ struct record {
 	int32_t pid;
 	uint64_t start_ticks;
 	char *cgroup_path;     /* NULL: none */
+	char *cgroup_below;    /* where its processes are below that ("sub/delegated"); NULL: there */
 	char *systemd_unit;    /* which systemd made for it; NULL: it did not */
 	bool systemd_user;     /* the user's own systemd did */
 	struct json_kv *cgroup_selves; /* of relative paths: the creator's own cgroup by hierarchy */

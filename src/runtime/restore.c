@@ -267,6 +267,7 @@ static int describe(struct restoration *x, struct err *err)
 	/* mounts that are slaves of the same host's mount without one being below the other, as the
 	 * root and a volume are: only CRIU's older way of mounting makes them again */
 	criu_put_flag(&x->opts, CRIU_MNTNS_COMPAT_MODE, true);
+	criu_put_flag(&x->opts, CRIU_TCP_CLOSE, what->tcp_close);
 	criu_put_text(&x->opts, CRIU_LSM_PROFILE, what->lsm_profile);
 	criu_put_text(&x->opts, CRIU_LSM_MOUNT_CONTEXT, what->lsm_mount_context);
 	tell_cgroups(x);
@@ -331,7 +332,8 @@ static int run_poststart(struct creation *c, struct err *err)
 	if (!c->config.hooks)
 		return 0;
 	record_oci_state(&c->record, RECORD_RUNNING, &state);
-	return hooks_run(c->config.hooks->poststart, c->config.hooks->n_poststart, "poststart", &state, err);
+	return hooks_run(c->config.hooks->poststart, c->config.hooks->n_poststart, "poststart", &state,
+			 &c->child.output, err);
 }
 
 int runtime_restore(const struct runtime_restore *what, pid_t *ret_pid, struct err *err)

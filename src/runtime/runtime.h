@@ -132,6 +132,11 @@ const char *runtime_memory_flag(size_t i);
  */
 int runtime_protect_self(char **argv);
 
+/* A place below the container's cgroup that is there already; controllers NULL: in all hierarchies. */
+struct runtime_sub_cgroup {
+	const char *controllers, *path; /* "cpu,memory", "a/b" */
+};
+
 struct runtime_exec {
 	const char *root, *id;
 	const struct oci_process *process;
@@ -139,6 +144,8 @@ struct runtime_exec {
 	const char *pid_file;
 	const char *cgroup;           /* sub-cgroup of the container's,
 			made if missing; NULL: the container's */
+	const struct runtime_sub_cgroup *cgroups; /* instead */
+	size_t n_cgroups;
 	int preserve_fds;
 	bool ignore_paused;
 };
@@ -169,6 +176,7 @@ struct runtime_images {
 	const char *criu;      /* NULL: "criu" of PATH */
 	const char *manage_cgroups_mode; /* ignore, none, props, soft, full, strict; NULL: ignore */
 	bool tcp_established, ext_unix_sk, shell_job, file_locks, auto_dedup, lazy_pages;
+	const char *network_lock;        /* iptables, nftables, skip; NULL: as CRIU was built */
 	bool empty_network;    /* --empty-ns network: an empty network namespace is restored */
 };
 
@@ -193,6 +201,7 @@ struct runtime_restore {
 	struct runtime_images images;
 	const char *lsm_profile;      /* "apparmor:NAME", instead of that of the images */
 	const char *lsm_mount_context;
+	bool tcp_close;               /* TCP connections come back closed */
 };
 
 #define RUNTIME_RESTORE_INIT { .create = RUNTIME_CREATE_INIT }

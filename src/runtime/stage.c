@@ -235,7 +235,7 @@ static int step_hooks(struct child *c, struct err *err)
 		return r;
 	state.pid = getpid();
 	return hooks_run(c->hooks->create_container, c->hooks->n_create_container, "createContainer", &state,
-			 err);
+			 &c->output, err);
 }
 
 static int step_root(struct child *c, struct err *err)
@@ -254,6 +254,8 @@ static int step_cgroup(struct child *c, struct err *err)
 	/* only now: the root of the namespace is where the process is when it is made */
 	if (r == 0 && c->plan->ns_new & 1U << NS_CGROUP && unshare(CLONE_NEWCGROUP) < 0)
 		r = err_sys(err, errno, "cgroup namespace");
+	if (r == 0 && c->delegated >= 0 && write(c->delegated, "0", 1) < 0)
+		r = err_sys(err, errno, "enter the delegated cgroup");
 	return r;
 }
 
@@ -308,7 +310,7 @@ static int wait_for_start(struct child *c, struct err *err)
 	state.pid = getpid();
 	state.status = (char *)"created";
 	return hooks_run(c->hooks->start_container, c->hooks->n_start_container, "startContainer", &state,
-			 err);
+			 &c->output, err);
 }
 
 static const struct {

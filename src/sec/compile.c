@@ -36,6 +36,15 @@ int sec_filter_apply(const struct sec_filter *f, int *ret_listener)
 	return 0;
 }
 
+int sec_filter_copy(const struct sock_filter *insns, size_t n, struct sec_filter *ret)
+{
+	if (!n || n > BPF_MAXINSNS)
+		return -EINVAL;
+	*ret = (struct sec_filter){ .insns = mem_new(n, sizeof(*insns)), .n = (unsigned short)n };
+	memcpy(ret->insns, insns, n * sizeof(*insns));
+	return 0;
+}
+
 void sec_filter_done(struct sec_filter *f)
 {
 	free(f->insns);
@@ -118,6 +127,9 @@ int sec_seccomp_compile(const struct sec_seccomp *profile, struct sec_filter *re
 
 	if (r < 0)
 		return r;
+	if (profile->names_known && sec_unknown_name(profile))
+		return err_set(err, ERR_INVALID, "seccomp: \"%s\" is no system call that is known here",
+			       sec_unknown_name(profile));
 	r = sec_generate(profile, &f.insns, &n);
 	if (r == -E2BIG)
 		return err_set(err, ERR_LIMIT,

@@ -39,6 +39,15 @@ uint32_t sec_ret_of(enum sec_action action, int errno_ret)
 	return rets[action] | (errno_ret < 0 ? EPERM : (uint32_t)errno_ret & SECCOMP_RET_DATA);
 }
 
+const char *sec_unknown_name(const struct sec_seccomp *profile)
+{
+	for (size_t i = 0; i < profile->n_rules; i++)
+		for (size_t k = 0; k < profile->rules[i].n_names; k++)
+			if (seccomp_syscall_resolve_name(profile->rules[i].names[k]) == __NR_SCMP_ERROR)
+				return profile->rules[i].names[k];
+	return NULL;
+}
+
 /*
  * socketcall and ipc of 32-bit x86 and of s390: one number for a family of calls, the
  * first argument says which. libseccomp names the members by negative numbers, -100 and

@@ -9,6 +9,9 @@ struct sock_filter;
 
 /* ---- entries.c: what the rules say about each number ----------------------------------------- */
 
+/* The first name that no architecture has, or NULL. */
+const char *sec_unknown_name(const struct sec_seccomp *profile);
+
 /* One condition list with its action, for one number of one architecture. */
 struct sec_entry {
 	uint32_t number;

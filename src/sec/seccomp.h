@@ -81,6 +81,7 @@ struct sec_seccomp {
 	unsigned flags;
 	const struct sec_rule *rules;
 	size_t n_rules;
+	bool names_known; /* a name that is no system call of any architecture is an error */
 };
 
 /*
@@ -110,12 +111,14 @@ struct sec_filter {
 /*
  * A rule without conditions decides for its system call, else the first rule whose
  * conditions all hold, else the default action. Names that this libseccomp does not know
- * are left out, as OCI asks. Where the default is an errno, system calls newer than all
+ * are left out, as OCI asks, or refused with names_known. Where the default is an errno, system calls newer than all
  * that the profile mentions get ENOSYS, so that C libraries fall back to older ones.
  *
  * UNSUPPORTED: a flag or action that the kernel lacks. LIMIT: too long for the kernel.
  */
 int sec_seccomp_compile(const struct sec_seccomp *profile, struct sec_filter *ret, struct err *err);
+/* A program that somebody else compiled, without flags. */
+int sec_filter_copy(const struct sock_filter *insns, size_t n, struct sec_filter *ret);
 void sec_filter_done(struct sec_filter *f);
 
 /* ret_listener: the notify descriptor, close-on-exec, when f->notify; may be NULL else. [child] */

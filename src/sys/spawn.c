@@ -39,9 +39,9 @@ static int start(const struct sys_spawn *what, int in, int out, int err, pid_t *
 						POSIX_SPAWN_SETPGROUP);
 	r = posix_spawn_file_actions_adddup2(&actions, in, 0);
 	if (!r)
-		r = posix_spawn_file_actions_adddup2(&actions, out, 1);
+		r = posix_spawn_file_actions_adddup2(&actions, what->out_fd > 2 ? what->out_fd : out, 1);
 	if (!r)
-		r = posix_spawn_file_actions_adddup2(&actions, err, 2);
+		r = posix_spawn_file_actions_adddup2(&actions, what->err_fd > 2 ? what->err_fd : err, 2);
 	if (!r && what->cwd)
 		r = posix_spawn_file_actions_addchdir_np(&actions, what->cwd);
 	if (!r)

@@ -21,6 +21,7 @@ struct sys_spawn {
 	const void *input;        /* bytes for stdin */
 	size_t input_len;
 	int64_t deadline;         /* time_now_mono() based; INT64_MAX for none */
+	int out_fd, err_fd;       /* above 2: where its output goes, instead of to the caller */
 };
 
 /*

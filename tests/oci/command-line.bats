@@ -85,7 +85,8 @@ teardown() { oci_teardown; }
 	eventually test -s "$T/got2"
 	[ "$(cat "$T/got2")" = "setns $(cat "$T/pid2")" ]
 	run rt create -b "$B" --pidfd-socket "$T/none" c2
-	[ "$status" -eq 1 ] && [[ "$output" == *"--pidfd-socket $T/none"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"--pidfd-socket $T/none"* ]]
 	[ "$(rt list -q)" = c1 ]
 }
 
@@ -101,9 +102,11 @@ teardown() { oci_teardown; }
 	is_v2 || [ "$(cat "$(cgdir cpu)/cpu.shares")" = 512 ]
 	only_ours "the rest is about texts of errors"
 	run --separate-stderr rt update --memory 12x c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *"--memory"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"--memory"* ]]
 	run --separate-stderr rt update --l3-cache-schema L3:0=f c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *"created without it"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"created without it"* ]]
 }
 
 @test "intelRdt is refused where the kernel has none, and by field where it cannot be" {
@@ -111,10 +114,12 @@ teardown() { oci_teardown; }
 	! grep -q ' - resctrl ' /proc/self/mountinfo || skip "this machine has resctrl"
 	spec '.linux.intelRdt={closID:"a"}'
 	run_c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *"linux.intelRdt: no resctrl file system is mounted"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"linux.intelRdt: no resctrl file system is mounted"* ]]
 	spec '.linux.intelRdt={closID:"../a"}'
 	run_c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *"linux.intelRdt.closID"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"linux.intelRdt.closID"* ]]
 	[ -z "$(rt list -q)" ]
 }
 
@@ -125,7 +130,8 @@ teardown() { oci_teardown; }
 	jq -e '.level=="error" and (.msg|test("container does not exist")) and (.time|test("^2.*T.*Z$|^2.*T.*[+-]..:..$"))' "$T/log"
 	run --separate-stderr "$RUNTIME" --root "$ROOT" --log "$T/text" start nobody
 	grep -Eq '^time="[^"]+" level=error msg=".*container does not exist.*"$' "$T/text"
-	[ "$(wc -l <"$T/log")" = 1 ] && [ "$(wc -l <"$T/text")" = 1 ]
+	[ "$(wc -l <"$T/log")" = 1 ]
+	[ "$(wc -l <"$T/text")" = 1 ]
 	run "$RUNTIME" --root "$ROOT" exec nobody true
 	[ "$status" -eq 255 ] || { [ -z "$OURS" ] && [ "$status" -eq 1 ]; }
 	run "$RUNTIME" --log-format xml list
@@ -141,21 +147,82 @@ teardown() { oci_teardown; }
 	rt exec --cap CAP_SYS_ADMIN c1 grep CapEff /proc/self/status | grep -q '2.....$'
 	only_ours "runc 1.1 takes existing sub-cgroups only"
 	rt exec --cgroup /sub c1 grep '/sub$' /proc/self/cgroup
-	run --separate-stderr rt exec --cgroup cpu:sub c1 true
-	[ "$status" -eq 255 ] && [[ "$stderr" == *"--cgroup"* ]]
+	run --separate-stderr rt exec --cgroup a/b c1 true
+	[ "$status" -eq 255 ]
+	[[ "$stderr" == *"a/b below $CG/c1"* ]]
 }
 
-@test "annotations that podman sets for crun: groups are kept; a handler that is none here is refused" {
-	only_ours "crun's annotations"
-	spec '.annotations={"run.oci.keep_original_groups":"1"} | .process.args=["sleep","100"]'
-	setpriv --groups 77,88 "$RUNTIME" --root "$ROOT" create -b "$B" --pid-file "$T/pid" c1 </dev/null >/dev/null 2>&1
-	rt start c1
-	grep -q "^Groups:.77 88 *$" "/proc/$(cat "$T/pid")/status"
-	[ "$(setpriv --groups 78 "$RUNTIME" --root "$ROOT" exec c1 id -G)" = "0 78" ]
-	rt delete -f c1
-	spec '.annotations={"run.oci.handler":"wasm"}'
-	run_c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *"run.oci.handler"*wasm* ]]
+@test "exec in sub-cgroups that are there, in some hierarchies or in all" {
+	only_ours "runc's words; it is the same elsewhere"
+	spec '.process.args=["sleep","100"]'
+	start_c1
+	mkdir -p "$(cgdir pids)/a/b"
+	if is_v2; then
+		rt exec --cgroup a/b c1 grep '/a/b$' /proc/self/cgroup
+		run --separate-stderr rt exec --cgroup cpu:a/b c1 true
+		[ "$status" -eq 255 ]
+		[[ "$stderr" == *"no controller with a hierarchy of its own"* ]]
+		return
+	fi
+	mkdir "$(cgdir memory)/m"
+	# in the hierarchies named, and nowhere else
+	[ "$(rt exec --cgroup pids:/a/b --cgroup memory:m c1 sh -c 'sed "s/.*://" /proc/self/cgroup | sort -u' | paste -sd ' ')" = "/ /a/b /m" ]
+	rt exec --cgroup pids:a/b c1 grep ':pids:/a/b$' /proc/self/cgroup
+	run --separate-stderr rt exec --cgroup a/b c1 true
+	[ "$status" -eq 255 ]
+	[[ "$stderr" == *"a/b below $CG/c1"* ]]
+	for bad in pids:../.. nothing:a/b :a pids: pids,pids:a/b; do
+		run --separate-stderr rt exec --cgroup "$bad" c1 true
+		[ "$status" -eq 255 ] && [[ "$stderr" == *cgroup* ]] || { echo "$bad: $stderr"; false; }
+	done
+}
+
+@test "kill and delete by a pattern" {
+	spec '.process.args=["sleep","100"] | .linux.cgroupsPath=null'
+	for c in a1 a2 b1; do rt run -d -b "$B" "$c" </dev/null >/dev/null 2>&1; done
+	rt kill --regex '^a[0-9]$' KILL
+	eventually sh -c "[ \"\$('$RUNTIME' --root '$ROOT' list -f json | jq -c '[.[]|select(.status==\"stopped\").id]|sort')\" = '[\"a1\",\"a2\"]' ]"
+	rt delete -r '^a'
+	[ "$(rt list -q)" = b1 ]
+	run rt kill -r '(' KILL
+	[ "$status" -ne 0 ]
+}
+
+@test "log records to journald and syslog, and only errors where that is asked for" {
+	only_ours "crun's spelling, our texts"
+	cat >"$T/listen.py" <<-'END'
+		import socket, sys
+		s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+		s.bind(sys.argv[1])
+		open(sys.argv[2], "wb").write(s.recv(65536))
+	END
+	mkdir -p "$T/run/systemd/journal" "$T/dev"
+	local pair
+	for pair in "run/systemd/journal/socket journald" "dev/log syslog"; do
+		# shellcheck disable=SC2086
+		set -- $pair
+		python3 "$T/listen.py" "$T/$1" "$T/got.$2" 3>&- &
+		eventually test -S "$T/$1"
+		run --separate-stderr unshare -m sh -c 'mount --bind "$1/run" /run && mount --bind "$1/dev" /dev && shift && exec "$@"' sh \
+			"$T" "$RUNTIME" --root "$ROOT" --log "$2:me" start nobody
+		[ "$status" -eq 1 ]
+		[[ "$stderr" == *"container does not exist"* ]]
+		eventually test -s "$T/got.$2"
+	done
+	grep -qx 'PRIORITY=3' "$T/got.journald" && grep -qx 'SYSLOG_IDENTIFIER=me' "$T/got.journald"
+	grep -qa 'container does not exist' "$T/got.journald"
+	[[ "$(cat "$T/got.syslog")" == "<11>me: "*"container does not exist"* ]]
+	spec '.process.capabilities.bounding+=["CAP_FLY"]'
+	"$RUNTIME" --root "$ROOT" --log "file:$T/w" run -b "$B" c1
+	grep -q CAP_FLY "$T/w"
+	"$RUNTIME" --root "$ROOT" --log "$T/e" --log-level error run -b "$B" c1
+	[ ! -s "$T/e" ]
+	run "$RUNTIME" --log-level loud list
+	[ "$status" -eq 1 ]
+	[[ "$output" == *--log-level* ]]
+	"$RUNTIME" -V | grep -q '^caisson-oci version'
+	"$RUNTIME" list '-?' | grep -q '^usage:'
+	"$RUNTIME" spec -b "$T" -f mine.json && [ -s "$T/mine.json" ]
 }
 
 @test "--debug says what was asked for" {

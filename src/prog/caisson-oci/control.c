@@ -37,11 +37,43 @@ static int parse_signal(const char *text, int *ret)
 	return -EINVAL;
 }
 
+/* What to do with one container of those that a pattern names. */
+struct on_match {
+	bool force;           /* delete */
+	int sig;              /* kill; 0: delete */
+	bool all;
+};
+
+static int act(struct global *g, const char *id, const struct on_match *m, struct err *err)
+{
+	return m->sig ? runtime_kill(g->root, id, m->sig, m->all, err) :
+			runtime_delete(g->root, id, m->force, err);
+}
+
+static int matching(struct global *g, const char *pattern, const struct on_match *m, struct err *err)
+{
+	regex_t re;
+	char **ids;
+	size_t n;
+	int r = 0;
+
+	if (regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB))
+		return err_set(err, ERR_INVALID, "\"%s\" is not a regular expression", pattern);
+	r = runtime_list(g->root, &g->arena, &ids, &n, err);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if (regexec(&re, ids[i], 0, NULL, 0) == 0)
+			r = act(g, ids[i], m, err);
+	regfree(&re);
+	return r;
+}
+
 int command_kill(struct global *g, int argc, char **argv, struct err *err)
 {
-	bool all = false;
-	const struct option options[] = { { "all", 'a', OPTION_FLAG, &all,
-					    "to all processes of the container" } };
+	bool all = false, regex = false;
+	const struct option options[] = {
+		{ "all", 'a', OPTION_FLAG, &all, "to all processes of the container" },
+		{ "regex", 'r', OPTION_FLAG, &regex, "the id is a pattern: all that match" },
+	};
 	int sig = SIGTERM, r;
 	char **words;
 	size_t n;
@@ -54,24 +86,10 @@ int command_kill(struct global *g, int argc, char **argv, struct err *err)
 		return err_set(err, ERR_INVALID, "\"kill\" requires a container ID and at most a signal");
 	if (n == 2 && parse_signal(words[1], &sig) < 0)
 		return err_set(err, ERR_INVALID, "unknown signal %s", words[1]);
-	return runtime_kill(g->root, words[0], sig, all, err);
-}
-
-static int delete_matching(struct global *g, const char *pattern, bool force, struct err *err)
-{
-	regex_t re;
-	char **ids;
-	size_t n;
-	int r = 0;
-
-	if (regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB))
-		return err_set(err, ERR_INVALID, "\"%s\" is not a regular expression", pattern);
-	r = runtime_list(g->root, &g->arena, &ids, &n, err);
-	for (size_t i = 0; r == 0 && i < n; i++)
-		if (regexec(&re, ids[i], 0, NULL, 0) == 0)
-			r = runtime_delete(g->root, ids[i], force, err);
-	regfree(&re);
-	return r;
+	if (regex && !sig)
+		return err_set(err, ERR_INVALID, "--regex: signal 0 asks for one container");
+	return regex ? matching(g, words[0], &(struct on_match){ .sig = sig, .all = all }, err) :
+		       runtime_kill(g->root, words[0], sig, all, err);
 }
 
 int command_delete(struct global *g, int argc, char **argv, struct err *err)
@@ -79,7 +97,7 @@ int command_delete(struct global *g, int argc, char **argv, struct err *err)
 	bool force = false, regex = false;
 	const struct option options[] = {
 		{ "force", 'f', OPTION_FLAG, &force, "kill it first; nothing there is no error" },
-		{ "regex", 0, OPTION_FLAG, &regex, "the id is a pattern: all that match" },
+		{ "regex", 'r', OPTION_FLAG, &regex, "the id is a pattern: all that match" },
 	};
 	const char *id;
 	int r;
@@ -87,7 +105,8 @@ int command_delete(struct global *g, int argc, char **argv, struct err *err)
 	r = options_id(command_find("delete"), options, ARRAY_LEN(options), argc, argv, &g->arena, &id, err);
 	if (r < 0)
 		return r;
-	return regex ? delete_matching(g, id, force, err) : runtime_delete(g->root, id, force, err);
+	return regex ? matching(g, id, &(struct on_match){ .force = force }, err) :
+		       runtime_delete(g->root, id, force, err);
 }
 
 int command_pause(struct global *g, int argc, char **argv, struct err *err)

@@ -34,7 +34,7 @@ static int fill(struct global *g, const struct create_options *o, const char *id
 	what->config = o->config;
 	what->pid_file = o->pid_file;
 	what->preserve_fds = o->preserve_fds;
-	what->no_pivot = o->no_pivot;
+	what->no_pivot = o->no_pivot || g->no_pivot;
 	what->no_new_keyring = o->no_new_keyring;
 	what->systemd_cgroup = g->systemd_cgroup;
 	what->rootless = str_eq(g->rootless, "true") ? RUNTIME_ROOTLESS_TRUE :

@@ -9,8 +9,8 @@
 #include <sys/prctl.h>
 
 struct exec_options {
-	const char *console_socket, *pid_file, *process, *cwd, *user, *apparmor, *label, *cgroup, *pidfd_socket;
-	struct option_list env, caps, groups;
+	const char *console_socket, *pid_file, *process, *cwd, *user, *apparmor, *label, *pidfd_socket;
+	struct option_list env, caps, groups, cgroups;
 	bool detach, tty, no_new_privs, ignore_paused, no_subreaper;
 	int preserve_fds;
 };
@@ -116,15 +116,32 @@ static int exec_and_tell(struct runtime_exec *what, int sock, pid_t *ret_pid, st
 	return r;
 }
 
-/* "/a" is counted from the container's cgroup like "a", "/" is the container's own. A sub-cgroup
- * for some controllers only, as v1 can have, is none here: one directory serves for all. */
-static int set_cgroup(struct runtime_exec *what, const char *name, struct err *err)
+/*
+ * "/a" is counted from the container's cgroup like "a", "/" is the container's own. One name is made
+ * where it is missing; a path, and one for some controllers only ("cpu,memory:a/b"), has to be there.
+ */
+static int set_cgroups(struct global *g, struct runtime_exec *what, const struct option_list *list, struct err *err)
 {
-	if (name && strchr(name, ':'))
-		return err_set(err, ERR_UNSUPPORTED,
-			       "--cgroup: \"%s\": a sub-cgroup is for all controllers", name);
-	name += name ? strspn(name, "/") : 0;
-	what->cgroup = str_empty(name) ? NULL : name;
+	struct runtime_sub_cgroup *subs = arena_new(&g->arena, list->n + 1, sizeof(*subs));
+
+	for (size_t i = 0; i < list->n; i++) {
+		const char *text = list->values[i], *colon = strchr(text, ':'), *path = colon ? colon + 1 : text;
+
+		path += strspn(path, "/");
+		if (colon == text || (colon && !*path))
+			return err_set(err, ERR_INVALID, "--cgroup: \"%s\" is not [CONTROLLER,…:]PATH", text);
+		if (!colon && list->n > 1)
+			return err_set(err, ERR_INVALID, "--cgroup: \"%s\": more than one needs controllers", text);
+		if (!colon && !strchr(path, '/')) {
+			what->cgroup = str_empty(path) ? NULL : path;
+			return 0;
+		}
+		subs[i].path = path;
+		if (colon)
+			subs[i].controllers = arena_strndup(&g->arena, text, (size_t)(colon - text));
+	}
+	what->cgroups = subs;
+	what->n_cgroups = list->n;
 	return 0;
 }
 
@@ -171,7 +188,8 @@ int command_exec(struct global *g, int argc, char **argv, struct err *err)
 		{ "no-new-privs", 0, OPTION_FLAG, &o.no_new_privs, "set no_new_privs" },
 		{ "cap", 'c', OPTION_LIST, &o.caps, "CAP\ta further capability" },
 		{ "preserve-fds", 0, OPTION_INT, &o.preserve_fds, "N\tdescriptors beyond 2 that stay open" },
-		{ "cgroup", 0, OPTION_TEXT, &o.cgroup, "NAME\tin a sub-cgroup of the container's" },
+		{ "cgroup", 0, OPTION_LIST, &o.cgroups,
+		  "[CONTROLLER,...:]PATH\tin a sub-cgroup of the container's" },
 		{ "ignore-paused", 0, OPTION_FLAG, &o.ignore_paused, "also in a paused container" },
 		{ "no-subreaper", 0, OPTION_FLAG, &o.no_subreaper,
 		  "for runc's command line; changes nothing" },
@@ -200,6 +218,6 @@ int command_exec(struct global *g, int argc, char **argv, struct err *err)
 	what.pid_file = o.pid_file;
 	what.preserve_fds = o.preserve_fds;
 	what.ignore_paused = o.ignore_paused;
-	r = set_cgroup(&what, o.cgroup, err);
+	r = set_cgroups(g, &what, &o.cgroups, err);
 	return r < 0 ? r : run(&o, &what, err);
 }

@@ -113,9 +113,12 @@ int main(int argc, char **argv)
 	struct global g = { .program = "caisson-oci" };
 	const struct option options[] = {
 		{ "root", 0, OPTION_TEXT, &g.root, "DIR\twhere records are kept (default /run/caisson-oci; $XDG_RUNTIME_DIR/caisson-oci of a user)" },
-		{ "log", 0, OPTION_TEXT, &g.log, "FILE\twhere errors are logged (default: stderr)" },
+		{ "log", 0, OPTION_TEXT, &g.log,
+		  "FILE\twhere errors are logged; also file:FILE, journald:NAME, syslog:NAME (default: stderr)" },
 		{ "log-format", 0, OPTION_TEXT, &g.log_format, "FORMAT\ttext or json" },
+		{ "log-level", 0, OPTION_TEXT, &g.log_level, "LEVEL\terror, warning (default) or debug" },
 		{ "debug", 0, OPTION_FLAG, &g.debug, "log more" },
+		{ "no-pivot", 0, OPTION_FLAG, &g.no_pivot, "as create and run have it" },
 		{ "systemd-cgroup", 0, OPTION_FLAG, &g.systemd_cgroup,
 		  "cgroups are made by systemd" },
 		{ "cgroup-manager", 0, OPTION_TEXT, &g.cgroup_manager,
@@ -129,12 +132,15 @@ int main(int argc, char **argv)
 	size_t n_words;
 	int r;
 
+	if (argc == 2 && str_eq(argv[1], "-V")) /* crun's letter */
+		argv[1] = (char *)"--version";
 	g.options = options;
 	g.n_options = ARRAY_LEN(options);
 	fill_stdio();
 	r = runtime_protect_self(argv);
 	signal(SIGPIPE, SIG_IGN);
-	if (argc > 1 && (str_eq(argv[1], "--help") || str_eq(argv[1], "-h") || str_eq(argv[1], "help"))) {
+	if (argc > 1 && (str_eq(argv[1], "--help") || str_eq(argv[1], "-h") || str_eq(argv[1], "help") ||
+			 str_eq(argv[1], "-?") || str_eq(argv[1], "--usage"))) {
 		help(options, ARRAY_LEN(options));
 		return 0;
 	}

@@ -27,8 +27,8 @@ struct option {
 
 struct global {
 	const char *program; /* as it was called: "caisson-oci" */
-	const char *root, *log, *log_format, *cgroup_manager, *rootless, *criu;
-	bool debug, systemd_cgroup, help, version;
+	const char *root, *log, *log_format, *log_level, *cgroup_manager, *rootless, *criu;
+	bool debug, no_pivot, systemd_cgroup, help, version;
 	const struct option *options; /* the global ones */
 	size_t n_options;
 	struct arena arena;
@@ -61,8 +61,11 @@ void options_help(const struct command *c, const struct option *options, size_t 
 
 const struct command *command_find(const char *name);
 
-/* Where errors and warnings go: --log, --log-format. */
-int report_open(const struct global *g, struct err *err);
+/* Where errors and warnings go: --log, --log-format, --log-level. */
+/* journald or syslog, by a datagram. "journald:NAME", "syslog:NAME": 1 and a socket; 0: something else. */
+int log_socket_open(const char *where, const char **ret_name, int *ret_fd, struct err *err);
+void log_socket_write(int fd, const char *name, const char *level, const char *text);
+int report_open(struct global *g, struct err *err);
 void report(const char *level, const char *text);
 void report_fatal(const struct global *g, const char *command, const struct err *err);
 
@@ -107,6 +110,8 @@ void foreground_done(struct foreground *f);
 	{ "file-locks", 0, OPTION_FLAG, &(i).file_locks, "with file locks" },                               \
 	{ "manage-cgroups-mode", 0, OPTION_TEXT, &(i).manage_cgroups_mode,                                  \
 	  "MODE\tignore (default), none, props, soft, full or strict" },                                    \
+	{ "network-lock", 0, OPTION_TEXT, &(i).network_lock,                                                \
+	  "HOW\tthe network meanwhile: iptables, nftables or skip" },                                       \
 	{ "empty-ns", 0, OPTION_LIST, &(names), "NAME\tleave that namespace empty: network" },              \
 	{ "auto-dedup", 0, OPTION_FLAG, &(i).auto_dedup, "drop pages that a later image has" }
 

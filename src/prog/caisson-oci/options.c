@@ -54,7 +54,7 @@ static int take(const struct command *c, const struct option *options, size_t n,
 	size_t len = strcspn(word, "=");
 	const struct option *o;
 
-	if (str_eq(word, "help") || str_eq(word, "h")) {
+	if (str_eq(word, "help") || str_eq(word, "h") || str_eq(word, "usage") || str_eq(word, "?")) {
 		options_help(c, options, n);
 		exit(0);
 	}

@@ -11,27 +11,42 @@
 #include <stdio.h>
 #include <time.h>
 
-static int log_fd = 2;
-static bool log_json;
+static int log_fd = 2, log_socket = -EBADF;
+static const char *log_name; /* at the socket */
+static bool log_json, errors_only;
 
 static void warn(const char *text, void *user)
 {
 	report("warning", text);
 }
 
-int report_open(const struct global *g, struct err *err)
+int report_open(struct global *g, struct err *err)
 {
+	const char *path = g->log;
+	int r;
+
 	if (str_eq(g->log_format, "json"))
 		log_json = true;
 	else if (!str_empty(g->log_format) && !str_eq(g->log_format, "text"))
 		return err_set(err, ERR_INVALID, "invalid log-format: %s", g->log_format);
+	if (str_eq(g->log_level, "debug"))
+		g->debug = true;
+	else if (str_eq(g->log_level, "error"))
+		errors_only = true;
+	else if (g->log_level && !str_eq(g->log_level, "warning"))
+		return err_set(err, ERR_INVALID, "--log-level: \"%s\" is none of error, warning, debug",
+			       g->log_level);
 	runtime_on_warning(warn, NULL);
-	if (str_empty(g->log))
+	if (str_empty(path))
 		return 0;
-	log_fd = open(g->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0644);
+	r = log_socket_open(path, &log_name, &log_socket, err);
+	if (r)
+		return r < 0 ? r : 0;
+	path = str_skip_prefix(path, "file:") ? path + 5 : path;
+	log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0644);
 	if (log_fd < 0) {
 		log_fd = 2;
-		return err_sys(err, errno, "open log %s", g->log);
+		return err_sys(err, errno, "open log %s", path);
 	}
 	return 0;
 }
@@ -43,6 +58,12 @@ void report(const char *level, const char *text)
 	time_t now = time(NULL);
 	struct tm tm;
 
+	if (errors_only && str_eq(level, "warning"))
+		return;
+	if (log_socket >= 0) {
+		log_socket_write(log_socket, log_name, level, text);
+		return;
+	}
 	gmtime_r(&now, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	if (log_json) {
@@ -63,6 +84,6 @@ void report_fatal(const struct global *g, const char *command, const struct err 
 
 	snprintf(text, sizeof(text), "%s%s%s%s", command, *command ? " failed: " : "", err->text, "");
 	report("error", text);
-	if (log_fd != 2)
+	if (log_fd != 2 || log_socket >= 0)
 		dprintf(2, "%s %s\n", g->program, text);
 }

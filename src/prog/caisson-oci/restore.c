@@ -63,6 +63,7 @@ int command_restore(struct global *g, int argc, char **argv, struct err *err)
 		  "for runc's command line; changes nothing" },
 		{ "no-pivot", 0, OPTION_FLAG, &what.create.no_pivot,
 		  "for runc's command line; changes nothing" },
+		{ "tcp-close", 0, OPTION_FLAG, &what.tcp_close, "TCP connections come back closed" },
 		{ "lsm-profile", 0, OPTION_TEXT, &what.lsm_profile,
 		  "TYPE:NAME\tAppArmor profile or SELinux label, instead of the images'" },
 		{ "lsm-mount-context", 0, OPTION_TEXT, &what.lsm_mount_context,

@@ -82,10 +82,11 @@ static void make_rootless(struct oci_config *c, struct arena *a)
 int command_spec(struct global *g, int argc, char **argv, struct err *err)
 {
 	CLEANUP(buf_done) struct buf out = BUF_INIT(65536);
-	const char *bundle = NULL;
+	const char *bundle = NULL, *file = "config.json";
 	bool rootless = false;
 	const struct option options[] = {
 		{ "bundle", 'b', OPTION_TEXT, &bundle, "DIR\twhere it is written (default: here)" },
+		{ "file", 'f', OPTION_TEXT, &file, "FILE\tits name (default: config.json)" },
 		{ "rootless", 0, OPTION_FLAG, &rootless,
 		  "for a user without privileges" },
 	};
@@ -112,11 +113,11 @@ int command_spec(struct global *g, int argc, char **argv, struct err *err)
 	dir = open(bundle ? bundle : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return err_sys(err, errno, "bundle %s", bundle ? bundle : ".");
-	fd = openat(dir, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	fd = openat(dir, file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0 && errno == EEXIST)
-		return err_set(err, ERR_EXISTS, "file config.json exists. Remove it first");
+		return err_set(err, ERR_EXISTS, "file %s exists. Remove it first", file);
 	if (fd < 0)
-		return err_sys(err, errno, "make config.json");
+		return err_sys(err, errno, "make %s", file);
 	r = sys_write_all(fd, out.data, out.len);
-	return r < 0 ? err_sys(err, r, "write config.json") : 0;
+	return r < 0 ? err_sys(err, r, "write %s", file) : 0;
 }
