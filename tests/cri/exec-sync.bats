@@ -106,7 +106,8 @@ tree() { echo "cmd: \"/bin/sh\" cmd: \"-c\" cmd: \"sleep $1 & setsid sleep $1 & 
 	# both streams share the bound
 	rpc ExecSync "container_id: \"$id\" cmd: \"sh\" cmd: \"-c\" cmd: \"head -c 12000000 /dev/zero; head -c 12000000 /dev/zero >&2\"" >/dev/null
 	size=$(stat -c %s "$dir/response")
-	[ "$size" -gt $((16 * 1048576 - 131072)) ] && [ "$size" -le $((16 * 1048576)) ]
+	[ "$size" -gt $((16 * 1048576 - 131072)) ]
+	[ "$size" -le $((16 * 1048576)) ]
 }
 
 @test "two hundred probes, a fifth of them cancelled: no descriptor, thread or process is left" {

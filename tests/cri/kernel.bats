@@ -218,7 +218,8 @@ limit() { # pid, v1 controller, v1 file, v1 value, v2 file, v2 value
 	started=$(date +%s%N)
 	cri stop -t 1 "$deaf"
 	took=$((($(date +%s%N) - started) / 1000000))
-	[ $took -ge 900 ] && [ $took -lt 8000 ]
+	[ $took -ge 900 ]
+	[ $took -lt 8000 ]
 	same "$(exit_code_of "$deaf")" 137
 }
 

@@ -38,7 +38,8 @@ kubelet() { # SECONDS SEED
 	echo "$output"
 	[ "$status" -eq 0 ]
 	[[ $output == *" 0 drifts" ]]
-	[ -z "$(crictl pods -q)" ] && [ -z "$(crictl ps -aq)" ]
+	[ -z "$(crictl pods -q)" ]
+	[ -z "$(crictl ps -aq)" ]
 	left=$(leftovers)
 	[ -z "$left" ] || { echo "$left"; false; }
 }

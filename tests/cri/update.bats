@@ -84,7 +84,8 @@ cpuset() { limit "$1" cpuset cpuset.cpus cpuset.cpus; }
 	run rpc UpdateContainerResources "container_id: \"$id\" linux { memory_limit_in_bytes: 4096 }"
 	[ "$status" -eq 1 ]
 	[ "$(memory "$pid")" = 67108864 ]
-	[ "$(pid_of "$id")" = "$pid" ] && [ -d "/proc/$pid" ]
+	[ "$(pid_of "$id")" = "$pid" ]
+	[ -d "/proc/$pid" ]
 	crictl rm -f "$id"
 }
 

@@ -61,7 +61,8 @@ three() {
 	run image collect 0 0
 	[ "${lines[0]}" = x.y/c:1 ]
 	# its own layer; the shared one stays
-	[ "${lines[1]}" -gt 2000000 ] && [ "${lines[1]}" -lt 2200000 ]
+	[ "${lines[1]}" -gt 2000000 ]
+	[ "${lines[1]}" -lt 2200000 ]
 	[ "$(names)" = "x.y/a:1 x.y/b:1 " ]
 	image unsnapshot c1
 	unset PINNED

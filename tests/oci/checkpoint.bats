@@ -55,7 +55,8 @@ went_on() {
 	[ -z "$(rt list -q)" ]
 	again
 	went_on
-	[ "$(status)" = running ] && [ "$(cat "$T/pid")" = "$(rt state c1 | jq .pid)" ]
+	[ "$(status)" = running ]
+	[ "$(cat "$T/pid")" = "$(rt state c1 | jq .pid)" ]
 	[ "$(rt state c1 | jq -r .annotations.a)" = b ]
 	[ "$(rt exec c1 cat /data/f)" = outside ]
 	rt exec c1 sh -c '! echo x >/data/f' 2>/dev/null
@@ -89,7 +90,9 @@ went_on() {
 	criu
 	begin
 	ck --leave-running --work-path "$T/work" c1
-	[ "$(status)" = running ] && [ -s "$T/work/dump.log" ] && [ ! -e "$T/img/dump.log" ]
+	[ "$(status)" = running ]
+	[ -s "$T/work/dump.log" ]
+	[ ! -e "$T/img/dump.log" ]
 	rt pause c1
 	rm -r "$T/img"
 	ck c1
@@ -153,31 +156,39 @@ went_on() {
 	spec '.hooks.createRuntime=[{path:($t+"/hook")}]'
 	again
 	went_on
-	[ "$(jq -r .id "$T/hook.json")" = c1 ] && [ "$(jq .pid "$T/hook.json")" = "$(cat "$T/pid")" ]
-	! rt exec c1 mkdir /tmp/d 2>/dev/null
+	[ "$(jq -r .id "$T/hook.json")" = c1 ]
+	[ "$(jq .pid "$T/hook.json")" = "$(cat "$T/pid")" ]
+	! rt exec c1 mkdir /tmp/d 2>/dev/null || false
 	[ "$(grep ^Seccomp: "/proc/$(cat "$T/pid")/status" | tr -dc 0-9)" = 2 ]
 }
 
 @test "what cannot be is refused in CRIU's words, and nothing is left" {
 	run --separate-stderr rt --criu "$T/none" checkpoint c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *"container does not exist"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"container does not exist"* ]]
 	rt create -b "$B" c1 </dev/null >/dev/null 2>&1
 	run --separate-stderr rt checkpoint --image-path "$T/img" c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *"cannot be checkpointed in created state"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"cannot be checkpointed in created state"* ]]
 	rt start c1
 	run --separate-stderr rt --criu "$T/none" checkpoint --image-path "$T/img" c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *"$T/none"*"No such file"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"$T/none"*"No such file"* ]]
 	run --separate-stderr env PATH=/nowhere "$RUNTIME" --root "$ROOT" --criu no-criu checkpoint --image-path "$T/img" c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *"no-criu is not installed"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"no-criu is not installed"* ]]
 	run --separate-stderr rt checkpoint --manage-cgroups-mode x --image-path "$T/img" c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *"--manage-cgroups-mode"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"--manage-cgroups-mode"* ]]
 	run --separate-stderr rt checkpoint --page-server 1.2.3.4 --image-path "$T/img" c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *"--page-server"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"--page-server"* ]]
 	[ "$(status)" = running ]
 	rt delete -f c1
 	criu
 	run --separate-stderr rt --criu "$CRIU" restore -d -b "$B" --image-path "$T/img" c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *"criu restore failed: Error (criu/"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"criu restore failed: Error (criu/"* ]]
 	[ -z "$(rt list -q)" ]
 	[ ! -e "$(cgdir pids)" ]
 }

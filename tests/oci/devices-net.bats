@@ -30,7 +30,7 @@ devices() { nsenter -t "$PID" -n ip -o link | awk -F'[:@ ]+' '{print $2}' | past
 	nsenter -t "$PID" -n ip -o addr show eth0 | grep -q "inet 10.9.8.7/24 "
 	nsenter -t "$PID" -n ip -o addr show eth0 | grep -q "inet6 fd00:9::7/64 .*global"
 	nsenter -t "$PID" -n ip -o link show eth0 | grep -q "[<,]UP[,>]"
-	! ip -n "$HOST" link show d0 2>/dev/null
+	! ip -n "$HOST" link show d0 2>/dev/null || false
 	rt delete -f c1
 }
 
@@ -72,10 +72,12 @@ devices() { nsenter -t "$PID" -n ip -o link | awk -F'[:@ ]+' '{print $2}' | past
 		spec ".linux.netDevices=${row%%|*}"
 		run on_host create -b "$B" c1 </dev/null
 		echo "$row: $output"
-		[ "$status" -eq 1 ] && [[ "$output" == *"${row#*|}"* ]]
+		[ "$status" -eq 1 ]
+		[[ "$output" == *"${row#*|}"* ]]
 	done
 	spec '.linux.netDevices={d0:{}} | .linux.namespaces|=map(select(.type!="network"))'
 	run on_host create -b "$B" c1 </dev/null
-	[ "$status" -eq 1 ] && [[ "$output" == *"without a private network namespace"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"without a private network namespace"* ]]
 	[ "$(ip -n "$HOST" -o link | wc -l)" = 3 ]
 }

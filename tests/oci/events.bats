@@ -50,7 +50,9 @@ teardown() { oci_teardown; }
 	start_c1
 	eventually is stopped
 	run --separate-stderr rt events c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *"not running"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"not running"* ]]
 	run --separate-stderr rt events --interval 0s c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *interval* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *interval* ]]
 }

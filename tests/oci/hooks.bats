@@ -57,7 +57,8 @@ hook() { printf '{path:"/bin/sh",args:["sh","-c","read -r s; echo %s $(readlink 
 	spec '.hooks={poststart:[{path:"/bin/false"}],poststop:[{path:"/bin/false"}]} | .process.args=["sleep","100"]'
 	rt create -b "$B" c1 </dev/null >/dev/null 2>&1
 	run --separate-stderr rt start c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *"poststart"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"poststart"* ]]
 	eventually is stopped
 	rt delete c1
 	spec 'del(.hooks.poststart)'

@@ -19,10 +19,12 @@ teardown() { oci_teardown; }
 	[ "$(rt exec --process "$T/process.json" c1 | cut -f2)" = 0-1 ]
 	jq '.execCPUAffinity={final:"1-x"}' "$T/process.json" >"$T/bad.json"
 	run --separate-stderr rt exec --process "$T/bad.json" c1
-	[ "$status" -eq 255 ] && [[ "$stderr" == *"process.execCPUAffinity.final: "*1-x* ]]
+	[ "$status" -eq 255 ]
+	[[ "$stderr" == *"process.execCPUAffinity.final: "*1-x* ]]
 	jq '.execCPUAffinity={final:"4095"}' "$T/process.json" >"$T/bad.json"
 	run --separate-stderr rt exec --process "$T/bad.json" c1
-	[ "$status" -eq 255 ] && [[ "$stderr" == *"process.execCPUAffinity.final: Invalid argument"* ]]
+	[ "$status" -eq 255 ]
+	[[ "$stderr" == *"process.execCPUAffinity.final: Invalid argument"* ]]
 }
 
 @test "memoryPolicy holds for the container's processes, exec too" {
@@ -43,7 +45,8 @@ teardown() { oci_teardown; }
 		spec ".linux.memoryPolicy=${row%%|*}"
 		run_c1
 		echo "$row: $stderr"
-		[ "$status" -eq 1 ] && [[ "$stderr" == *"${row#*|}"* ]]
+		[ "$status" -eq 1 ]
+		[[ "$stderr" == *"${row#*|}"* ]]
 	done
 }
 
@@ -69,6 +72,7 @@ teardown() { oci_teardown; }
 		spec "del(.process.scheduler,.process.ioPriority,.linux.personality) | ${row%%|*}"
 		run_c1
 		echo "$row: $stderr"
-		[ "$status" -eq 1 ] && [[ "$stderr" == *"${row#*|}"* ]]
+		[ "$status" -eq 1 ]
+		[[ "$stderr" == *"${row#*|}"* ]]
 	done
 }

@@ -30,9 +30,11 @@ agent() {
 		(.state.status|length>0)' "$T/states"
 	only_ours "runc 1.1 hangs in an exec whose filter asks an agent"
 	run rt exec c1 mkdir /tmp/e
-	[ "$status" -eq 1 ] && [[ "$output" == *"Cannot assign"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"Cannot assign"* ]]
 	[ "$(wc -l <"$T/states")" = 2 ]
-	[ "$(sed -n 2p "$T/states" | jq .pid)" != "$PID" ] && [ "$(sed -n 2p "$T/states" | jq .state.pid)" = "$PID" ]
+	[ "$(sed -n 2p "$T/states" | jq .pid)" != "$PID" ]
+	[ "$(sed -n 2p "$T/states" | jq .state.pid)" = "$PID" ]
 }
 
 @test "the listener is handed over without no_new_privs too, while the container is created" {
@@ -51,17 +53,21 @@ agent() {
 	only_ours "runc 1.1 does not name the field"
 	spec '.linux.seccomp={defaultAction:"SCMP_ACT_ALLOW",syscalls:[{names:["mkdir"],action:"SCMP_ACT_NOTIFY"}]}'
 	run_c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *"linux.seccomp.listenerPath"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"linux.seccomp.listenerPath"* ]]
 	spec '.linux.seccomp.listenerPath=$t+"/nobody"'
 	run_c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *"listenerPath $T/nobody"*"No such file"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"listenerPath $T/nobody"*"No such file"* ]]
 	[ -z "$(rt list -q)" ]
 	spec '.linux.seccomp={defaultAction:"SCMP_ACT_ALLOW",listenerMetadata:"m"}'
 	run_c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *"listenerMetadata"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"listenerMetadata"* ]]
 	spec '.linux.seccomp={defaultAction:"SCMP_ACT_ALLOW",listenerPath:"/x",syscalls:[{names:["sendmsg"],action:"SCMP_ACT_NOTIFY"}]}'
 	run_c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *"sendmsg"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"sendmsg"* ]]
 	# a path that no rule needs is ignored
 	spec '.linux.seccomp={defaultAction:"SCMP_ACT_ALLOW",listenerPath:"/nowhere",syscalls:[]}'
 	run_c1
@@ -77,6 +83,9 @@ agent() {
 	ln -s busybox "$B/rootfs/bin/sync"
 	script 'mkdir /tmp/x; kill -USR1 $$; echo $?; kill -URG $$; echo $?; sync; echo $?'
 	run_c1
-	[ "$status" -eq 0 ] && [[ "$stderr" == *"No space left"* ]]
-	[ "${lines[0]}" = 1 ] && [ "${lines[1]}" = 0 ] && [ "${lines[2]}" = 159 ]
+	[ "$status" -eq 0 ]
+	[[ "$stderr" == *"No space left"* ]]
+	[ "${lines[0]}" = 1 ]
+	[ "${lines[1]}" = 0 ]
+	[ "${lines[2]}" = 159 ]
 }

@@ -22,7 +22,8 @@ teardown() { oci_teardown; }
 	[ "$output" = example.org ]
 	spec '.linux.namespaces|=map(select(.type!="uts")) | del(.hostname)'
 	run_c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *domainname* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *domainname* ]]
 }
 
 @test "what is not known is ignored, what cannot be is refused by its path" {
@@ -43,7 +44,8 @@ teardown() { oci_teardown; }
 		spec "${row%%|*}"
 		run_c1
 		echo "$row: $stderr"
-		[ "$status" -eq 1 ] && [[ "$stderr" == *"${row#*|}"* ]]
+		[ "$status" -eq 1 ]
+		[[ "$stderr" == *"${row#*|}"* ]]
 		cp "$T/kept" "$B/config.json"
 	done
 	[ -z "$(rt list -q)" ]
@@ -54,17 +56,20 @@ teardown() { oci_teardown; }
 	spec '.mounts|=map(select(.destination|startswith("/dev")|not)) |
 		.linux.devices=[{path:"/etc/passwd",type:"c",major:1,minor:3}]'
 	run_c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *"/etc/passwd"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"/etc/passwd"* ]]
 }
 
 @test "entries of resources that say nothing are refused" {
 	only_ours "texts of errors"
 	spec '.linux.resources.rdma={mlx5_1:{}}'
 	run_c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *"linux.resources.rdma.mlx5_1"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"linux.resources.rdma.mlx5_1"* ]]
 	spec 'del(.linux.resources.rdma) | .linux.resources.blockIO.weightDevice=[{major:8,minor:0}]'
 	run_c1
-	[ "$status" -eq 1 ] && [[ "$stderr" == *"linux.resources.blockIO.weightDevice[0]"* ]]
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"linux.resources.blockIO.weightDevice[0]"* ]]
 }
 
 @test "a config.json that is changed behind create changes nothing" {
