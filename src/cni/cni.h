@@ -79,6 +79,13 @@ struct cni_settings {
 	uint32_t mtu;                /* 0: the plugin's choice */
 };
 
+/*
+ * Once at the start, before the first pod, with the data_dir of the settings: addresses that the
+ * default network gave out in an earlier boot of the machine are free again. 1 when there was an
+ * earlier one, 0 when not, negative when they cannot be removed.
+ */
+int cni_leases_of_this_boot(const char *data_dir, struct err *err);
+
 struct cni;
 
 /* Loads nothing yet: a broken configuration is no reason for a daemon not to start. INVALID

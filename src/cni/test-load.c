@@ -313,6 +313,34 @@ static void test_settings_are_checked(void **state)
 	}
 }
 
+static bool there(const struct fixture *f, const char *name)
+{
+	autofree char *path = mem_printf("%s/data/%s", f->dir, name);
+
+	return access(path, F_OK) == 0;
+}
+
+static void test_addresses_of_an_earlier_boot_are_free_again(void **state)
+{
+	struct fixture *f = *state;
+	autofree char *data = mem_printf("%s/data", f->dir), *net = mem_printf("%s/caisson", data);
+	autofree char *lease = mem_printf("%s/10.88.0.2", net), *boot = mem_printf("%s/boot", data);
+	static const char earlier[] = "11111111-2222-4333-8444-555555555555\n";
+
+	assert_int_equal(sys_mkdir_p(net, 0755), 0);
+	assert_int_equal(sys_file_replace(AT_FDCWD, lease, "x\r\neth0", 7, 0644, false), 0);
+	/* who gave it out, and when, is not known: it stays */
+	assert_int_equal(cni_leases_of_this_boot(data, NULL), 0);
+	assert_true(there(f, "caisson/10.88.0.2"));
+	assert_int_equal(cni_leases_of_this_boot(data, NULL), 0);
+	assert_true(there(f, "caisson/10.88.0.2"));
+	assert_int_equal(sys_file_replace(AT_FDCWD, boot, earlier, strlen(earlier), 0644, false), 0);
+	assert_int_equal(cni_leases_of_this_boot(data, NULL), 1);
+	assert_false(there(f, "caisson"));
+	assert_true(there(f, "boot"));
+	assert_int_equal(cni_leases_of_this_boot(data, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +351,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_pod_names_cannot_forge_arguments, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_without_a_default_an_empty_directory_is_said, setup, teardown),
 		cmocka_unit_test(test_settings_are_checked),
+		cmocka_unit_test_setup_teardown(test_addresses_of_an_earlier_boot_are_free_again, setup, teardown),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -146,7 +146,7 @@ static int fetch_fresh(const struct fetch *f, struct fetched *l, struct err *err
 	l->fresh = true;
 	/* one that depends on others is not finished yet: implied.c */
 	if (!unpack_depends(&l->unpacked) && (r = fetched_sum(l, err)) < 0)
-		return r;
+		return err_wrap(err, r, "layer %s", f->descriptor->digest);
 	atomic_fetch_add(&f->table->counters.layers_fetched, 1);
 	return 0;
 }

@@ -279,8 +279,12 @@ static int attach_network(struct pod_sandbox *p, struct err *err)
 	struct pod_manager *m = p->priv->m;
 	struct cni_attachment at = *p->priv->network;
 	struct cni_result result;
-	int r = cni_attach_add(m->cni, &at, time_now_mono() + m->settings.cni_timeout, &a, &result, err);
+	int r;
 
+	/* an address that somebody keeps for us over a power loss, with a DEL that nobody owes, is lost */
+	r = store_sync(m->store, err);
+	if (r == 0)
+		r = cni_attach_add(m->cni, &at, time_now_mono() + m->settings.cni_timeout, &a, &result, err);
 	if (r < 0)
 		return r;
 	pod_lock(m);

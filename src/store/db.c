@@ -3,9 +3,9 @@
  * errors in our idiom. One connection, guarded by the store's lock.
  *
  * WAL with synchronous=NORMAL: a commit is one write to the log without an fsync, so it
- * survives the death of the process and costs microseconds. Where data is deleted after a
- * commit, db_make_durable syncs the log first, so that a power loss cannot bring back names
- * of what is gone.
+ * survives the death of the process and costs microseconds. db_make_durable syncs the log where
+ * more is promised: what images and their names are, and before data is deleted, so that a power
+ * loss cannot bring back names of what is gone.
  */
 #include "store/inner.h"
 

@@ -1,6 +1,7 @@
 /*
- * Images: publish, names, removal. Each is one transaction. Publishing syncs the file system
- * once before it names anything; removing unnames first and moves the data afterwards.
+ * Images: publish, names, removal. Each is one transaction, and on the disk when it is answered for.
+ * Publishing syncs the file system once before it names anything; removing unnames first and
+ * moves the data afterwards.
  */
 #include "store/inner.h"
 
@@ -122,14 +123,17 @@ int store_image_publish(struct store_lease *l, const struct store_image *image, 
 		return err_sys(err, r, "publish an image");
 	if (l->dirty && syncfs(s->root_fd) < 0)
 		return err_sys(err, errno, "sync %s", s->root);
-	WITH_LOCK(s);
-	r = db_begin(s, err);
-	if (r < 0)
-		return r;
-	return db_end(s, publish_rows(s, image, refs, n_refs, err), err);
+	{
+		WITH_LOCK(s);
+		r = db_begin(s, err);
+		if (r == 0)
+			r = db_end(s, publish_rows(s, image, refs, n_refs, err), err);
+	}
+	/* what was answered for is not fetched again after a power loss */
+	return r < 0 ? r : db_make_durable(s, err);
 }
 
-int store_ref_set(struct store *s, const char *ref, const char *image_id, struct err *err)
+static int ref_insert(struct store *s, const char *ref, const char *image_id, struct err *err)
 {
 	int r;
 
@@ -140,10 +144,22 @@ int store_ref_set(struct store *s, const char *ref, const char *image_id, struct
 	return db_run(s, err, "INSERT OR REPLACE INTO ref(name, image) VALUES(?, ?)", "ss", ref, image_id);
 }
 
+int store_ref_set(struct store *s, const char *ref, const char *image_id, struct err *err)
+{
+	int r = ref_insert(s, ref, image_id, err);
+
+	return r < 0 ? r : db_make_durable(s, err);
+}
+
 int store_ref_remove(struct store *s, const char *ref, struct err *err)
 {
-	WITH_LOCK(s);
-	return db_run(s, err, "DELETE FROM ref WHERE name = ?", "s", ref);
+	int r;
+
+	{
+		WITH_LOCK(s);
+		r = db_run(s, err, "DELETE FROM ref WHERE name = ?", "s", ref);
+	}
+	return r < 0 ? r : db_make_durable(s, err);
 }
 
 static int remove_rows(struct store *s, const char *id, struct garbage *g, struct err *err)
@@ -170,6 +186,8 @@ int store_image_remove(struct store *s, const char *id, struct err *err)
 			return r;
 		r = db_end(s, remove_rows(s, id, &g, err), err);
 	}
+	if (r == 0)
+		r = db_make_durable(s, err);
 	return r < 0 ? r : garbage_discard(s, &g, err);
 }
 

@@ -44,6 +44,11 @@ int store_record_delete(struct store *s, const char *kind, const char *id, struc
 	return db_run(s, err, "DELETE FROM record WHERE kind = ? AND id = ?", "ss", kind, id);
 }
 
+int store_sync(struct store *s, struct err *err)
+{
+	return db_make_durable(s, err);
+}
+
 struct pair {
 	char *id, *doc;
 };

@@ -35,7 +35,8 @@
  *
  * Durability. A record survives the death of the process at any moment once its call has
  * returned; after a power loss the last ones may be gone, never half there. What is
- * published as an image is complete after a power loss, or absent.
+ * published as an image is complete after a power loss, or absent; once the call that published,
+ * tagged or removed has returned, a power loss changes nothing about it.
  *
  * Errors: NOT_FOUND names the id as given; EXISTS; LIMIT for a full disk; CORRUPT when
  * meta.db contradicts itself. Input from outside reaches this room only as digests and ids:
@@ -83,6 +84,10 @@ void store_settle(struct store *s);
 int store_record_put(struct store *s, const char *kind, const char *id, const char *doc, struct err *err);
 int store_record_get(struct store *s, const char *kind, const char *id, struct buf *out, struct err *err);
 int store_record_delete(struct store *s, const char *kind, const char *id, struct err *err);
+
+/* Everything that was put and deleted until now is on the disk: before something outside is asked to
+ * keep what only a record knows of. Some milliseconds. */
+int store_sync(struct store *s, struct err *err);
 
 /*
  * Calls fn for each record of the kind, in the order in which they were first put. The

@@ -134,9 +134,12 @@ static int open_network(struct daemon *d, struct err *err)
 		.bridge = c->default_bridge,
 		.subnet = c->default_subnet,
 	};
+	struct err leases = ERR_INIT;
 	struct cni_status status;
 	int r;
 
+	if (cni_leases_of_this_boot(settings.data_dir, &leases) < 0)
+		log_warn("network: %s", leases.text);
 	r = cni_new(&settings, &d->cni, err);
 	if (r < 0)
 		return err_wrap(err, r, "network");
