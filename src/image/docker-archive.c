@@ -1,6 +1,7 @@
 /* See docker-archive.h. */
 #include "image/docker-archive.h"
 
+#include "image/docker-manifest.h"
 #include "sys/sys.h"
 
 #include <fcntl.h>
@@ -8,29 +9,6 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-struct entry {
-	char *config;
-	char **tags, **layers;
-	size_t n_tags, n_layers;
-};
-
-struct images {
-	struct entry *images;
-	size_t n_images;
-};
-
-static const struct json_field entry_fields[] = {
-	JSON_FIELD(STR, struct entry, config, "Config", JSON_REQUIRED),
-	JSON_FIELD_LIST(STR_LIST, struct entry, tags, "RepoTags", 0),
-	JSON_FIELD_LIST(STR_LIST, struct entry, layers, "Layers", 0),
-};
-static const struct json_type entry_type = JSON_TYPE("image", struct entry, entry_fields);
-
-static const struct json_field list_fields[] = {
-	JSON_FIELD_OBJ_LIST(OBJ_LIST, struct images, images, "images", JSON_REQUIRED, &entry_type),
-};
-static const struct json_type list_type = JSON_TYPE("manifest.json", struct images, list_fields);
 
 static int open_file(int dirfd, const char *path, int *ret_fd, struct err *err)
 {
@@ -149,12 +127,10 @@ static int add_file(struct docker_archive *d, const char *path, const char *medi
 			  media_type, d->files[d->n_files++].digest, size);
 }
 
-static int make_manifest(struct docker_archive *d, const struct entry *e, struct err *err)
+static int make_manifest(struct docker_archive *d, const struct docker_image *e, struct err *err)
 {
 	int r;
 
-	if (e->n_layers > OCI_LAYERS_MAX)
-		return err_set(err, ERR_LIMIT, "manifest.json lists %zu layers of one image", e->n_layers);
 	d->files = mem_new(e->n_layers + 1, sizeof(*d->files));
 	buf_puts(&d->manifest,
 		 "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"config\":");
@@ -171,7 +147,7 @@ static int make_manifest(struct docker_archive *d, const struct entry *e, struct
 	return r;
 }
 
-static const struct entry *choose(const struct images *list, const char *which, struct err *err)
+static const struct docker_image *choose(const struct docker_images *list, const char *which, struct err *err)
 {
 	if (!which && list->n_images > 1) {
 		err_set(err, ERR_INVALID, "manifest.json lists %zu images: say which", list->n_images);
@@ -189,19 +165,16 @@ static const struct entry *choose(const struct images *list, const char *which, 
 int docker_archive_open(struct docker_archive *d, int dirfd, const char *which, struct err *err)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(OCI_MANIFEST_MAX);
-	struct images list = { 0 };
-	const struct entry *e;
+	struct docker_images list;
+	const struct docker_image *e;
 	int r;
 
 	*d = (struct docker_archive){ .content = { .manifest = get_manifest, .blob_open = open_blob, .blob_close = close_blob }, .dirfd = dirfd,
 				      .manifest = BUF_INIT(OCI_MANIFEST_MAX) };
-	/* the reader takes objects */
-	buf_puts(&text, "{\"images\":");
 	r = read_file(dirfd, "manifest.json", &text, err);
 	if (r < 0)
 		return r;
-	buf_puts(&text, "}");
-	r = json_read(&list_type, text.data, text.len, &d->arena, &list, err);
+	r = docker_manifest_read(text.data, text.len, &d->arena, &list, err);
 	if (r < 0)
 		return err_wrap(err, r, "manifest.json");
 	e = choose(&list, which, err);

@@ -4,6 +4,7 @@
  */
 #include "image/sums.h"
 
+#include "image/sums-line.h"
 #include "image/tree.h"
 #include "sys/sys.h"
 
@@ -45,15 +46,6 @@ void sums_know(struct sums_known *k, uint64_t inode, uint64_t sum)
 }
 
 /* ---- one name ---- */
-
-struct line {
-	char *path;
-	unsigned mode;
-	uint32_t uid, gid;
-	uint64_t size, rdev, content, attributes;
-	int64_t mtime;
-	uint32_t mtime_ns;
-};
 
 static int by_inode(const void *a, const void *b)
 {
@@ -127,13 +119,13 @@ static int sum_content(int dir, const char *name, uint64_t size, uint8_t *chunk,
 }
 
 static int look(int dir, const char *name, const struct stat *st, const struct sums_known *known,
-		uint8_t *chunk, struct line *l)
+		uint8_t *chunk, struct sums_line *l)
 {
 	const struct sums_file key = { st->st_ino, 0 }, *hit = NULL;
 	char target[PATH_MAX];
 	ssize_t n;
 
-	*l = (struct line){ l->path, st->st_mode, st->st_uid, st->st_gid, 0, 0, 0, 0, st->st_mtim.tv_sec,
+	*l = (struct sums_line){ l->path, st->st_mode, st->st_uid, st->st_gid, 0, 0, 0, 0, st->st_mtim.tv_sec,
 			    (uint32_t)st->st_mtim.tv_nsec };
 	l->attributes = sum_attributes(dir, name, chunk);
 	if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode))
@@ -155,66 +147,12 @@ static int look(int dir, const char *name, const struct stat *st, const struct s
 	return 0;
 }
 
-/* ---- lines ---- */
-
-/* A newline and what escapes it do not stand in a path as they are. */
-static int put_path(struct buf *b, const char *path)
-{
-	int r = 0;
-
-	for (; r == 0 && *path; path++)
-		r = *path == '\n' || *path == '\\' ? buf_printf(b, "\\%03o", (unsigned char)*path) :
-						      buf_append(b, path, 1);
-	return r;
-}
-
-static int put_line(struct buf *b, const struct line *l)
-{
-	int r = buf_printf(b,
-			   "%o %" PRIu32 " %" PRIu32 " %" PRIu64 " %" PRIu64 " %" PRId64 ".%09" PRIu32
-			   " %016" PRIx64 " %016" PRIx64 " ",
-			   l->mode, l->uid, l->gid, l->size, l->rdev, l->mtime, l->mtime_ns, l->content,
-			   l->attributes);
-
-	if (r == 0)
-		r = put_path(b, l->path);
-	return r < 0 ? r : buf_puts(b, "\n");
-}
-
-static bool get_line(char *text, struct line *l)
-{
-	int at = 0;
-	char *out;
-
-	*l = (struct line){ 0 };
-	if (sscanf(text,
-		   "%o %" SCNu32 " %" SCNu32 " %" SCNu64 " %" SCNu64 " %" SCNd64 ".%9" SCNu32 " %" SCNx64
-		   " %" SCNx64
-		   "%n",
-		   &l->mode, &l->uid, &l->gid, &l->size, &l->rdev, &l->mtime, &l->mtime_ns, &l->content,
-		   &l->attributes, &at) != 9 || text[at] != ' ')
-		return false;
-	l->path = out = text + at + 1;
-	for (const char *p = l->path; *p; p++) {
-		unsigned code;
-
-		if (*p == '\\' && sscanf(p + 1, "%3o", &code) == 1) {
-			*out++ = (char)code;
-			p += 3;
-		} else {
-			*out++ = *p;
-		}
-	}
-	*out = '\0';
-	return true;
-}
-
 /* ---- the walk ---- */
 
 struct walk {
 	const struct sums_known *known;
 	uint8_t *chunk;
-	int (*fn)(struct walk *w, const struct line *l);
+	int (*fn)(struct walk *w, const struct sums_line *l);
 	struct err *err;
 	/* writing */
 	struct buf out;
@@ -223,7 +161,7 @@ struct walk {
 	FILE *list;
 	char *text;
 	size_t text_size;
-	struct line next; /* path NULL: none */
+	struct sums_line next; /* path NULL: none */
 	bool whole;
 	sums_damage_fn damage;
 	void *user;
@@ -231,7 +169,7 @@ struct walk {
 
 static int walk_one(struct walk *w, int dir, const char *name, const struct stat *st, const char *path)
 {
-	struct line l = { .path = (char *)path };
+	struct sums_line l = { .path = (char *)path };
 	int r = look(dir, name, st, w->known, w->chunk, &l);
 
 	/* a file that cannot be read is damaged, not the end of the check */
@@ -293,9 +231,9 @@ static int flush(struct walk *w)
 	return r < 0 ? err_sys(w->err, r, "write its checksums") : 0;
 }
 
-static int write_line(struct walk *w, const struct line *l)
+static int write_line(struct walk *w, const struct sums_line *l)
 {
-	int r = put_line(&w->out, l);
+	int r = sums_line_put(&w->out, l);
 
 	if (r < 0)
 		return err_sys(w->err, r, "\"%.300s\"", l->path);
@@ -331,7 +269,7 @@ static int next_line(struct walk *w)
 		w->whole = true;
 		return 0;
 	}
-	if (n <= 0 || !get_line(w->text, &w->next))
+	if (n <= 0 || sums_line_get(w->text, &w->next) < 0)
 		return err_set(w->err, ERR_CORRUPT, "the list of its checksums is damaged");
 	return 0;
 }
@@ -355,9 +293,9 @@ static int compare_paths(const char *a, const char *b)
 	return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
 }
 
-static void compare_lines(struct walk *w, const struct line *l)
+static void compare_lines(struct walk *w, const struct sums_line *l)
 {
-	const struct line *n = &w->next;
+	const struct sums_line *n = &w->next;
 	const struct {
 		bool differs;
 		const char *what;
@@ -378,7 +316,7 @@ static void compare_lines(struct walk *w, const struct line *l)
 		}
 }
 
-static int check_line(struct walk *w, const struct line *l)
+static int check_line(struct walk *w, const struct sums_line *l)
 {
 	int r = 0, order;
 
