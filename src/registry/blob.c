@@ -3,6 +3,8 @@
  * reader's thread. Large ones are pieces of PIECE bytes in a ring: workers claim the next piece
  * that fits into it and fill it, the reader takes what is filled, also of a piece that is not
  * complete. The first worker's connection is as urgent as any; those of the others are extra.
+ * A piece that comes much slower than the others do holds up all that is behind it: the rest of
+ * it is asked for again, at the next host.
  *
  * Invariants, under the blob's mutex: pieces [reading, claimed) are in the ring, at index
  * modulo its size; a piece is written by the worker that claimed it and read up to `filled`.
@@ -43,6 +45,7 @@ struct registry_blob {
 	size_t n_threads;
 	atomic_bool stop;
 	bool first_taken;
+	_Atomic uint64_t pace;  /* bytes a second of one connection, of late; 0: not known */
 	int r;                  /* of the first failure, with err */
 	struct err err;
 	bool served[HOSTS_MAX]; /* by which hosts */
@@ -51,7 +54,16 @@ struct registry_blob {
 static struct part part_of(struct registry_blob *b, uint64_t at, uint64_t end)
 {
 	return (struct part){ .session = b->session, .digest = b->digest, .at = at, .end = end,
-	.size = b->size };
+			      .size = b->size, .pace = &b->pace };
+}
+
+/* Half of it is that of the last piece, so a network that has become slow is not held against all. */
+static void note_pace(struct registry_blob *b, size_t bytes, int64_t began)
+{
+	uint64_t ms = (uint64_t)((time_now_mono() - began) / NSEC_PER_MSEC) + 1;
+	uint64_t rate = bytes * 1000 / ms, pace = atomic_load(&b->pace);
+
+	atomic_store(&b->pace, pace ? (pace + rate) / 2 : rate);
 }
 
 static void note_server(struct registry_blob *b, const struct part *p)
@@ -101,6 +113,7 @@ static bool claim(struct registry_blob *b, uint64_t *ret)
 static int fill(struct registry_blob *b, struct part *p, struct piece *piece, struct err *err)
 {
 	size_t size = piece->size, done = 0;
+	int64_t began = time_now_mono();
 
 	while (done < size) {
 		size_t want = size - done < STEP ? size - done : STEP;
@@ -121,6 +134,7 @@ static int fill(struct registry_blob *b, struct part *p, struct piece *piece, st
 		if (stop)
 			return err_set(err, ERR_CANCELLED, "cancelled");
 	}
+	note_pace(b, size, began);
 	return 0;
 }
 

@@ -150,6 +150,7 @@ static int follow(struct endpoint *e, const char *first, const struct endpoint_r
 		req.accept = request->accept;
 		req.range = request->range;
 		req.stop = request->stop;
+		req.pace = request->pace;
 		/* credentials are for the registry alone, wherever it sends us */
 		*ret_elsewhere = !url_same_origin(url, first);
 		req.authorization = *ret_elsewhere ? NULL : authorization;

@@ -55,7 +55,7 @@ static int ask(struct part *p, const struct endpoint *last, bool *ret_whole, str
 	autofree char *path = mem_printf("blobs/%s", p->digest), *what = mem_printf("blob %s", p->digest);
 	const struct transfer_answer *answer;
 	char range[48];
-	struct endpoint_request req = { .path = path, .stop = p->stop };
+	struct endpoint_request req = { .path = path, .stop = p->stop, .pace = p->pace };
 	int r;
 
 	/* a whole blob without a range: what any server knows */
@@ -88,6 +88,7 @@ static int failed(struct part *p, int r, struct err *err)
 	int64_t wait;
 
 	drop(p);
+	p->pace = NULL; /* where it is slow everywhere it is as it is */
 	if (err && err->kind != ERR_UNAVAILABLE)
 		return r;
 	if (p->at - p->mark >= PROGRESS_MIN)

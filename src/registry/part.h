@@ -18,6 +18,7 @@ struct part {
 	struct transfer *transfer; /* NULL between two */
 	uint64_t skip;          /* bytes of an answer that did not know ranges */
 	unsigned failures;      /* without progress */
+	const _Atomic uint64_t *pace; /* what is slow beside it is asked for elsewhere, once; NULL */
 	uint64_t mark;          /* where the last one was */
 	bool has_permit;
 };

@@ -110,8 +110,8 @@ int registry_manifest_get(struct registry_session *s, const char *reference, str
  *
  * A transfer that breaks off or stalls is gone on with where it ended, at the next host if
  * there is one; it fails when nothing new comes in BLOB_TRIES tries. A large blob is read in
- * pieces over several connections, where the host knows ranges; threads of its own fetch them
- * ahead, and 24 MiB for all blobs of a session bound what lies in memory.
+ * pieces over several connections, where the host knows ranges; a piece that comes at less than a
+ * sixteenth of the others' pace goes on elsewhere. Threads of its own fetch them ahead, and 24 MiB for all blobs of a session bound what lies in memory.
  */
 int registry_blob_open(struct registry_session *s, const char *digest, uint64_t size, uint64_t offset,
 		       struct registry_blob **ret, struct err *err);

@@ -19,7 +19,7 @@ struct registry {
 	struct policy *policy; /* under the mutex */
 };
 
-/* One host as this session knows it. */
+/* A host that may be asked, with what this pull has learnt about it. */
 struct endpoint {
 	struct registry_session *session;
 	const struct host *host;
@@ -70,6 +70,7 @@ struct endpoint_request {
 	const char *accept;      /* header value, or NULL */
 	const char *range;       /* "0-99", or NULL */
 	const atomic_bool *stop; /* NULL */
+	const _Atomic uint64_t *pace; /* transfer.h; NULL */
 };
 
 /*

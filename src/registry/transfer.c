@@ -12,7 +12,7 @@
 #include <strings.h>
 
 enum { BODY_MAX = 1024 * 1024, CHUNK = 128 * 1024, SLICE_MS = 250 };
-enum { RATE_MIN = 1024, DRAIN_MAX = 64 * 1024, DRAIN_MS = 50 };
+enum { RATE_MIN = 1024, PACE_SHARE = 16, DRAIN_MAX = 64 * 1024, DRAIN_MS = 50 };
 #define STALL_SOON (5 * NSEC_PER_SEC)
 
 struct transfer {
@@ -20,6 +20,7 @@ struct transfer {
 	CURLM *multi;
 	struct curl_slist *headers;
 	const atomic_bool *cancel, *stop;
+	const _Atomic uint64_t *pace;
 	int64_t stall_timeout;
 	struct buf body;
 	size_t at; /* consumed of body */
@@ -196,18 +197,21 @@ static int step(struct transfer *t, struct err *err)
 	return 0;
 }
 
-/* Slower than this connection has shown that it can be, for too long. */
+/* Slower than this connection has shown that it can be, or than others are, for too long. */
 static int check_stall(struct transfer *t, struct err *err)
 {
 	int64_t now = time_now_mono(), patience = t->stall_timeout ? t->stall_timeout : 30 * NSEC_PER_SEC;
 	int64_t elapsed = now - t->mark_at;
-	uint64_t rate;
+	uint64_t rate, pace = t->pace ? atomic_load(t->pace) : 0;
 
 	if (elapsed < NSEC_PER_SEC)
 		return 0;
 	rate = (t->received - t->mark) * 1000 / (uint64_t)(elapsed / NSEC_PER_MSEC);
 	if (rate > t->best)
 		t->best = rate;
+	if (rate < pace / PACE_SHARE)
+		return err_set(err, ERR_UNAVAILABLE, "slow (%" PRIu64 " B/s, other connections have %" PRIu64 ")",
+			       rate, pace);
 	if (rate >= RATE_MIN && rate >= t->best / 100) {
 		t->mark_at = now;
 		t->mark = t->received;
@@ -290,6 +294,7 @@ int transfer_start(const struct transfer_request *req, struct transfer **ret,
 	t = mem_new(1, sizeof(*t));
 	t->cancel = req->cancel;
 	t->stop = req->stop;
+	t->pace = req->pace;
 	t->stall_timeout = req->stall_timeout;
 	t->pool = req->pool;
 	t->url = mem_strdup(req->url);

@@ -4,8 +4,8 @@
  *
  * A transfer that has stalled ends as one that broke off. What a stall is depends on what was
  * there before: less than a hundredth of its best second, or less than 1 KiB/s, for five
- * seconds where it had moved faster, for `stall_timeout` where it never had. The time in which
- * the reader did not want more does not count.
+ * seconds where it had moved faster, for `stall_timeout` where it never had; and less, for one
+ * second, than a sixteenth of `pace`. The time in which the reader did not want more does not count.
  *
  * One thread; blocks in start and read. libcurl's multi interface; handles with their open
  * connections come from the pool and go back there.
@@ -36,6 +36,7 @@ struct transfer_request {
 	int64_t connect_timeout, stall_timeout;
 	const atomic_bool *cancel; /* of whoever wants the whole; NULL */
 	const atomic_bool *stop;   /* of whoever reads this; NULL */
+	const _Atomic uint64_t *pace; /* bytes a second that other connections have for the same; NULL */
 };
 
 /* The answer as known once its headers are complete. */

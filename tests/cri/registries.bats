@@ -8,7 +8,7 @@ caisson() { timeout 60 "$build/src/prog/caisson/caisson" -a "$socket" "$@"; }
 # serve LOG options…: a registry of the tests' own in the daemon's network; sets $served
 serve() {
 	local log=$dir/$1
-	nsenter --net="/proc/$holder/ns/net" "$repo/tests/image/registry.py" "$dir/plain" "$log" "${@:2}" \
+	nsenter --net="/proc/$holder/ns/net" "$repo/tests/lib/registry.py" "$dir/plain" "$log" "${@:2}" \
 		>"$log.port" 2>&1 3>&- &
 	echo $! >>"$dir/served.pids"
 	disown

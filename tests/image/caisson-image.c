@@ -3,7 +3,8 @@
  *
  *	caisson-image ROOT pull REF | import DIR|FILE [NAME] | list | inspect REF | rm REF |
  *	              lowers REF | usage | tag REF NEW | pulls REF REF… (at the same time) |
- *	              cancel MILLISECONDS REF | churn REF [collect] (pull and remove against each other) |
+ *	              cancel MILLISECONDS REF | beside REF SMALL (which comes while the first does) |
+ *	              churn REF [collect] (pull and remove against each other) |
  *	              explain REF | collect HIGH LOW [untagged|dry]…
  *
  * Environment: INSECURE, CA_FILE, STALL (seconds), AUTH (user:password), PARALLEL,
@@ -101,6 +102,39 @@ static int cancel(char **args, struct err *err)
 	image_cancel_free(o.cancel);
 	*err = o.err;
 	return o.r;
+}
+
+/* Prints how long SMALL took, begun once bytes of a layer of the first had come, and whether that still ran. */
+static int beside(char **args, struct err *err)
+{
+	struct one o = { .name = args[0], .cancel = image_cancel_new() };
+	struct image_counters c = { 0 };
+	autofree char *id = NULL;
+	uint64_t moved = 0;
+	int64_t at;
+	int r;
+
+	assert(pthread_create(&o.thread, NULL, pull_one, &o) == 0);
+	for (at = time_now_mono(); !moved && time_now_mono() - at < 20 * NSEC_PER_SEC;) {
+		struct image_pull_state *list;
+		size_t n;
+
+		usleep(20000);
+		image_pulls(table, &list, &n);
+		moved = n ? list[0].progress.done : 0;
+		image_pulls_free(list, n);
+	}
+	at = time_now_mono();
+	r = image_pull(table, &(struct image_pull){ .name = args[1] }, &id, err);
+	at = time_now_mono() - at;
+	image_counters(table, &c);
+	image_cancel_fire(o.cancel);
+	pthread_join(o.thread, NULL);
+	image_cancel_free(o.cancel);
+	free(o.id);
+	if (r == 0)
+		printf("%" PRId64 " %s\n", at / NSEC_PER_MSEC, moved && c.running == 1 ? "beside" : "alone");
+	return r;
 }
 
 static bool churn_collects;
@@ -345,7 +379,7 @@ static const struct {
 	{ "lowers", 1, lowers }, { "snapshot", 2, snapshot }, { "unsnapshot", 1, unsnapshot },
 	{ "rm", 1, rm },
 	{ "tag", 2, tag },     { "usage", 0, usage },       { "pulls", 1, pulls },
-	      { "cancel", 2, cancel },
+	      { "cancel", 2, cancel },	{ "beside", 2, beside },
 	{ "churn", 1, churn }, { "explain", 1, explain }, { "collect", 2, collect },
 	{ "verify", 1, verify }, { "export", 3, export }, { "diff", 1, diff },
 };

@@ -182,13 +182,41 @@ same() { # LAYOUT REF: the image's one file is what was packed
 	[ "$output" -lt 65536 ]
 }
 
-@test "a small image is not behind a large one" {
-	serve "$MADE/big" --rate 1000000
-	"$CAISSON_IMAGE" "$ROOT.big" pull "$REG/a:1" 3>&- >/dev/null 2>&1 &
-	pid=$!
-	sleep 1
+@test "a small image is not behind large ones that the same process pulls" {
+	# what one image has with all its connections busy
+	serve "$MADE/big" --rate 300000
+	large=$REG
 	serve "$MADE/small"
-	timeout 10 "$CAISSON_IMAGE" "$ROOT" pull "$REG/b:1"
-	kill $pid
-	wait $pid || true
+	# small: 5 MB, which alone takes a fraction of a second; the large one would take a minute
+	run image beside "$large/a:1" "$REG/b:1"
+	echo "$output"
+	[ "$status" = 0 ]
+	[[ "$output" == *" beside" ]]
+	[ "${output%% *}" -lt 10000 ]
+	[ "$(image list | wc -l)" = 1 ]
+}
+
+@test "a range that is much slower than the others is asked for at the next host" {
+	serve "$MADE/big" --slow 8388608 40000 100
+	slow=$REG
+	serve "$MADE/big"
+	mkdir "$HOSTS_DIR/nowhere.invalid"
+	printf '[host."http://%s"]\n[host."http://%s"]\n' "$slow" "$REG" >"$HOSTS_DIR/nowhere.invalid/hosts.toml"
+	# at 40 kB a second these two MiB take 52 s
+	start=$SECONDS
+	image pull nowhere.invalid/a:1
+	[ $((SECONDS - start)) -lt 30 ]
+	same "$MADE/big" nowhere.invalid/a:1
+	# once, from where the first had come to
+	[ "$(grep -cE "^range .* bytes=[0-9]+-10485759$" "$LOG")" = 2 ]
+	grep -qE "^range .* bytes=8388608-10485759$" "$LOG"
+}
+
+@test "a range that is slow at the only host is asked for there once more" {
+	serve "$MADE/big" --slow 8388608 40000 1
+	start=$SECONDS
+	image pull "$REG/a:1"
+	[ $((SECONDS - start)) -lt 30 ]
+	same "$MADE/big" "$REG/a:1"
+	[ "$(grep -cE "^range .* bytes=[0-9]+-10485759$" "$LOG")" = 2 ]
 }

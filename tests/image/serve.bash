@@ -1,4 +1,4 @@
-# A registry of the tests' own (registry.py), for the image room alone. The file that loads this
+# A registry of the tests' own (tests/lib/registry.py), for the image room alone. The file that loads this
 # sets HERE, LOG and, in setup_file, MADE; teardown calls serve_end.
 #
 # shellcheck shell=bash
@@ -8,7 +8,7 @@ image() { "$CAISSON_IMAGE" "$ROOT" "$@"; }
 # serve LAYOUT options…: sets PORT and REG
 serve() {
 	local out=$BATS_TEST_TMPDIR/port.$RANDOM
-	"$HERE/registry.py" "$1" "$LOG" "${@:2}" >"$out" 2>&1 3>&- &
+	"$HERE/../lib/registry.py" "$1" "$LOG" "${@:2}" >"$out" 2>&1 3>&- &
 	echo $! >"$out.pid"
 	mv "$out.pid" "$BATS_TEST_TMPDIR/pid.$!"
 	for _ in $(seq 400); do

@@ -7,6 +7,7 @@ down what it was asked.
                 [--host ADDRESS] [--redirect] [--challenge] [--hold SECONDS] [--truncate BYTES] [--type MEDIATYPE]
                 [--refresh TOKEN] [--post] [--client-ca PEM] [--header NAME] [--missing]
                 [--cut BYTES --cuts N] [--no-ranges] [--wrong-range] [--flip BYTE] [--rate BYTES]
+                [--slow BYTE RATE N]
 
 Prints its port first. LOG gets a line for each request: path, authorization or "-".
 --token: Bearer tokens by /token, which wants Basic when USER:PASS is not ":"; with --post it
@@ -19,7 +20,7 @@ who has a certificate of that authority is let in.  --header: its value ends eac
 --missing: nothing is there, and "missing" begins each line.
 Of blobs: --cut BYTES --cuts N: N answers end, with their connection, after so many bytes;
 --no-ranges; --wrong-range: another one comes than was asked for; --flip BYTE: one is wrong;
---rate BYTES: so many a second. A range is a line of its own in LOG.
+--rate BYTES: so many a second; --slow BYTE RATE N: so many of the first N answers that begin at BYTE. A range is a line of its own in LOG.
 """
 import argparse
 import base64
@@ -56,6 +57,7 @@ p.add_argument("--no-ranges", action="store_true")
 p.add_argument("--wrong-range", action="store_true")
 p.add_argument("--flip", type=int)
 p.add_argument("--rate", type=int)
+p.add_argument("--slow", type=int, nargs=3, default=[-1, 0, 0])
 p.add_argument("--type")
 p.add_argument("--refresh")
 p.add_argument("--post", action="store_true")
@@ -69,6 +71,7 @@ log = open(args.log, "a", buffering=1)
 lock = threading.Lock()
 busy = args.busy
 cuts = args.cuts
+slow_at, slow_rate, slows = args.slow
 other = None
 
 
@@ -108,30 +111,32 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def blob(self, body):
         """The whole, or the range that is asked for; with what is wrong with it."""
-        global cuts
+        global cuts, slows
         if args.flip is not None and len(body) > args.flip:
             body = body[:args.flip] + bytes([body[args.flip] ^ 1]) + body[args.flip + 1:]
         if args.truncate is not None:
             body = body[:args.truncate]
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        code, headers = 200, []
+        code, headers, rate, begin = 200, [], args.rate, 0
         if wanted and not args.no_ranges:
             first, last = int(wanted[1]), min(int(wanted[2] or len(body)), len(body) - 1)
             if first > last:
                 return self.answer(416)
             said = first + 1 if args.wrong_range else first
             code, headers = 206, [("Content-Range", f"bytes {said}-{last}/{len(body)}")]
-            body = body[first:last + 1]
+            body, begin = body[first:last + 1], first
         with lock:
             cut = cuts > 0 and len(body) > args.cut
             cuts -= cut
-        if args.rate and len(body) > 4096:
+            if slows and begin == slow_at:
+                slows, rate = slows - 1, slow_rate
+        if rate and len(body) > 4096:
             self.send_response(code)
             self.send_header("Content-Length", str(len(body)))
             for name, value in headers:
                 self.send_header(name, value)
             self.end_headers()
-            step = max(args.rate // 20, 1)
+            step = max(rate // 20, 1)
             for at in range(0, len(body), step):
                 self.wfile.write(body[at:at + step])
                 time.sleep(0.05)
@@ -163,6 +168,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         print(("other " if elsewhere else "missing " if args.missing else "") + self.path, auth, *([self.headers.get(args.header)] if args.header else []),
               file=log)
         path = self.path.split("?")[0]
+        if path == "/v2/":
+            return self.answer(200, b"{}", "application/json")
         if elsewhere and args.challenge and path != "/token":
             there = f"http://127.0.0.2:{other.server_port}/token"
             return self.denied(f'Basic realm="mine", Bearer realm="{there}",service="theirs"')
