@@ -14,6 +14,8 @@
 
 enum { UNKNOWN_CODE = 255 };
 
+#define ASK_AGAIN_TIME (20 * NSEC_PER_MSEC)
+
 #define UNKNOWN_WHY                                                                    \
 	"its exit code is not known: its monitor (caisson-shim) had died, and the kernel " \
 	"told it to nobody else"
@@ -26,9 +28,12 @@ struct watch_user {
 bool pod_process_alive(struct pod_process process)
 {
 	autofd int fd = -EBADF;
+	int r = sys_pidfd_open_verified(process.pid, process.ticks, &fd);
 
-	return process.pid > 0 && sys_pidfd_open_verified(process.pid, process.ticks, &fd) == 0 &&
-	       sys_pidfd_exited(fd) != 1;
+	if (r == 0)
+		return sys_pidfd_exited(fd) != 1;
+	/* only proof makes it dead: with no descriptor left to ask with, a process of that number is it */
+	return r != -ESRCH && kill(process.pid, 0) == 0;
 }
 
 bool pod_process_gone(struct pod_process process, int64_t deadline)
@@ -36,8 +41,13 @@ bool pod_process_gone(struct pod_process process, int64_t deadline)
 	autofd int fd = -EBADF;
 	struct pollfd pfd;
 
-	if (!process.pid || sys_pidfd_open_verified(process.pid, process.ticks, &fd) < 0)
-		return true;
+	while (sys_pidfd_open_verified(process.pid, process.ticks, &fd) < 0) {
+		if (!pod_process_alive(process))
+			return true;
+		if (time_now_mono() >= deadline)
+			return false;
+		usleep(ASK_AGAIN_TIME / 1000);
+	}
 	pfd = (struct pollfd){ .fd = fd, .events = POLLIN };
 	while (poll(&pfd, 1, time_poll_ms(deadline)) < 0 && errno == EINTR)
 		;
@@ -170,6 +180,14 @@ static int pause_exit_op(struct pod_op *op, struct err *err)
 	return 0;
 }
 
+void pod_sandbox_ended(struct pod_manager *m, const char *id)
+{
+	struct pod_op *op = pod_op_new(m, NULL, "note the end of pause", pause_exit_op);
+
+	op->id = arena_strdup(&op->arena, id);
+	pod_op_submit(op, NULL, NULL);
+}
+
 /* ---- the watch, loop thread ---- */
 
 /* What should run is not known to the shim: its predecessor died, and so did the daemon then. */
@@ -218,13 +236,12 @@ static void on_exit_announced(const char *id, int code, int64_t at, void *user)
 		return;
 	}
 	if (strcmp(id, w->id) == 0) {
-		op = pod_op_new(m, NULL, "note the end of pause", pause_exit_op);
-		op->id = arena_strdup(&op->arena, id);
-	} else {
-		op = pod_op_new(m, NULL, "note an exit", exit_op);
-		op->id = arena_strdup(&op->arena, id);
-		op->exit = (struct shim_exit){ .code = code, .exited_at = at };
+		pod_sandbox_ended(m, id);
+		return;
 	}
+	op = pod_op_new(m, NULL, "note an exit", exit_op);
+	op->id = arena_strdup(&op->arena, id);
+	op->exit = (struct shim_exit){ .code = code, .exited_at = at };
 	pod_op_submit(op, NULL, NULL);
 }
 

@@ -70,6 +70,16 @@ static int kill_by_kernel(struct pod_container *c, struct err *err)
 	return changed ? pod_container_commit(c, err) : 0;
 }
 
+/*
+ * The shim refused because it does not know it, or knows it as ended: its announcement is on its way then.
+ * One that took a dead shim's place a moment ago does not know it either, so the kernel decides.
+ */
+static bool over_already(struct pod_container *c, const struct err *refusal)
+{
+	return (refusal->kind == ERR_NOT_FOUND || refusal->kind == ERR_STATE) &&
+	       !pod_process_alive(pod_container_process(c));
+}
+
 int pod_container_kill(struct pod_container *c, struct err *err)
 {
 	struct shim_process shim;
@@ -84,8 +94,7 @@ int pod_container_kill(struct pod_container *c, struct err *err)
 	}
 	if (r == 0)
 		return 0;
-	/* over already: its announcement, with the exit code, is on its way */
-	if (err->kind == ERR_NOT_FOUND || err->kind == ERR_STATE) {
+	if (over_already(c, err)) {
 		err_clear(err);
 		return 0;
 	}
@@ -174,10 +183,9 @@ int pod_container_halt(struct pod_op *op, struct pod_container *c, int sig, stru
 			pod_shim_told(c->pod, r, &ignored);
 		}
 		/* no shim, or a stopped one: its process has the grace all the same */
-		if (r < 0 && ignored.kind != ERR_NOT_FOUND && ignored.kind != ERR_STATE)
-			r = signal_by_kernel(c, sig);
-		/* refused because it is over already: the announcement is on its way */
-		if (r == 0 || ignored.kind == ERR_NOT_FOUND || ignored.kind == ERR_STATE) {
+		if (r < 0)
+			r = over_already(c, &ignored) ? 0 : signal_by_kernel(c, sig);
+		if (r == 0) {
 			r = await(c, &op->grace_end);
 			if (r == 0)
 				return 0;
@@ -230,9 +238,10 @@ int pod_container_task_delete(struct pod_container *c, struct err *err)
 			launch.bundle = c->dir;
 			r = shim_cleanup(&launch, c->id, m->runtime_root, time_now_mono() + POD_CLEANUP_TIME,
 					 err);
-			if (r == 0 && c->cgroup_path)
-				r = pod_cgroup_destroy(c->cgroup_path, err);
 		}
+		/* whatever the shim and the runtime's record knew of it: the kernel knows whether it is there */
+		if (r == 0 && c->cgroup_path)
+			r = pod_cgroup_destroy(c->cgroup_path, err);
 		if (r < 0)
 			return r;
 	}

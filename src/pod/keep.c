@@ -83,8 +83,10 @@ int pod_container_status(struct pod_container *c, int *ret_code)
 	if (c->priv->kept.pidfd >= 0)
 		fd = fcntl(c->priv->kept.pidfd, F_DUPFD_CLOEXEC, 3);
 	pod_unlock(c->priv->m);
-	if (fd < 0 && sys_pidfd_open_verified(process.pid, process.ticks, &fd) < 0)
-		return -ENODATA;
+	r = fd < 0 ? sys_pidfd_open_verified(process.pid, process.ticks, &fd) : 0;
+	/* a look that fails for another reason proves no end */
+	if (r < 0)
+		return r == -ESRCH ? -ENODATA : -EAGAIN;
 	r = sys_pidfd_status(fd, process.pid, process.ticks, &status);
 	if (r == 0)
 		*ret_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);

@@ -101,6 +101,7 @@ struct pod_sandbox_private {
 	int deaths;                     /* of shims, since then; successor.c alone */
 	int64_t deaths_since;
 	int kept_pidfd;                 /* of pause */
+	bool seen_ended;                /* patrol.c */
 	int64_t shim_mute_until;        /* it did not answer: till then its pod is ended without it */
 	char *cgroup_made;              /* topmost directory that was not there before, or NULL */
 	struct shim_watch *watch;       /* loop thread */
@@ -357,7 +358,10 @@ bool pod_container_set_exited(struct pod_container *c, int code, int64_t at, boo
 /* What the exit record and, with shim_alive false, the kernel say: sets EXITED if so, and commits. */
 int pod_container_reconcile(struct pod_container *c, bool shim_alive, struct err *err);
 
-/* That very process still exists. */
+/* Loop thread: its pause process is over; the pod is noted as not ready. */
+void pod_sandbox_ended(struct pod_manager *m, const char *id);
+
+/* That very process still exists; or nobody can be asked, for want of descriptors. */
 bool pod_process_alive(struct pod_process process);
 /* Waits for its end, though it is no child of ours: false when the deadline passed. */
 bool pod_process_gone(struct pod_process process, int64_t deadline);

@@ -1,7 +1,8 @@
 /*
  * The slow look at the kernel: what ended while nobody announced it (a shim that is stopped, a message
- * that was lost) is noticed here. A process whose end two looks in a row have seen and that is
- * still on the list as running is reconciled by an operation. Loop thread.
+ * that was lost) is noticed here. A process, also a pod's pause, whose end two looks in a row have seen and
+ * that is still on the list as running is reconciled by an operation; so is one of which no pidfd
+ * could be had when it was started. Loop thread.
  */
 #include "pod/plugins.h"
 
@@ -22,16 +23,30 @@ static int patrol_op(struct pod_op *op, struct err *err)
 	if (!c)
 		return 0;
 	r = pod_container_reconcile(c, false, err);
+	if (pod_container_in(c, POD_RUNNING))
+		pod_container_keep(c);
 	pod_plugins_stopped(c);
 	pod_container_unref(c);
 	return r;
 }
 
+/* Containers and pods alike: a descriptor below zero is one that poll leaves out. */
 struct look {
 	struct pollfd *fds;
-	char (*ids)[ID_LEN + 1];
+	struct looked_at {
+		char id[ID_LEN + 1];
+		bool pod;
+	} *at;
 	size_t n;
 };
+
+static void look_at(struct look *l, int pidfd, const char *id, bool pod)
+{
+	l->fds[l->n].fd = pidfd;
+	l->fds[l->n].events = POLLIN;
+	memcpy(l->at[l->n].id, id, ID_LEN + 1);
+	l->at[l->n++].pod = pod;
+}
 
 /* The descriptors only: nothing that might wait is asked under the lock. */
 static struct look collect(struct pod_manager *m, struct arena *a)
@@ -41,33 +56,50 @@ static struct look collect(struct pod_manager *m, struct arena *a)
 	size_t i = 0;
 
 	pod_lock(m);
-	l.fds = arena_new(a, m->containers.n, sizeof(*l.fds));
-	l.ids = arena_new(a, m->containers.n, sizeof(*l.ids));
-	while ((c = map_next(&m->containers, &i))) {
-		if (c->state != POD_RUNNING || c->priv->kept.pidfd < 0)
-			continue;
-		l.fds[l.n].fd = c->priv->kept.pidfd;
-		l.fds[l.n].events = POLLIN;
-		memcpy(l.ids[l.n++], c->id, sizeof(c->id));
-	}
+	l.fds = arena_new(a, m->containers.n + m->pods.n, sizeof(*l.fds));
+	l.at = arena_new(a, m->containers.n + m->pods.n, sizeof(*l.at));
+	while ((c = map_next(&m->containers, &i)))
+		if (c->state == POD_RUNNING)
+			look_at(&l, c->priv->kept.pidfd, c->id, false);
+	list_for_each(priv, &m->order, struct pod_sandbox_private, link)
+		if (priv->pod->state == POD_READY && !priv->stopping && priv->kept_pidfd >= 0)
+			look_at(&l, priv->kept_pidfd, priv->pod->id, true);
 	pod_unlock(m);
 	return l;
 }
 
 /* True at the second look. */
-static bool seen_before(struct pod_manager *m, const char *id)
+static bool seen_before(struct pod_manager *m, const struct looked_at *at)
 {
 	struct pod_container *c;
-	bool yes = false;
+	struct pod_sandbox *p;
+	bool *seen = NULL, yes;
 
 	pod_lock(m);
-	c = map_get(&m->containers, id);
-	if (c && c->state == POD_RUNNING) {
-		yes = c->priv->seen_ended;
-		c->priv->seen_ended = true;
-	}
+	c = at->pod ? NULL : map_get(&m->containers, at->id);
+	p = at->pod ? map_get(&m->pods, at->id) : NULL;
+	if (c && c->state == POD_RUNNING)
+		seen = &c->priv->seen_ended;
+	if (p && p->state == POD_READY)
+		seen = &p->priv->seen_ended;
+	yes = seen && *seen;
+	if (seen)
+		*seen = true;
 	pod_unlock(m);
 	return yes;
+}
+
+static void reconcile(struct pod_manager *m, const struct looked_at *at)
+{
+	struct pod_op *op;
+
+	if (at->pod) {
+		pod_sandbox_ended(m, at->id);
+		return;
+	}
+	op = pod_op_new(m, NULL, "note an end that nobody announced", patrol_op);
+	op->id = arena_strdup(&op->arena, at->id);
+	pod_op_submit(op, NULL, NULL);
 }
 
 static void on_patrol(void *user)
@@ -77,17 +109,11 @@ static void on_patrol(void *user)
 	struct look l = collect(m, &a);
 
 	/* a number that was closed meanwhile says nothing worse than "look again" */
-	if (l.n && poll(l.fds, l.n, 0) > 0) {
-		for (size_t i = 0; i < l.n; i++) {
-			struct pod_op *op;
-
-			if (!(l.fds[i].revents & POLLIN) || !seen_before(m, l.ids[i]))
-				continue;
-			op = pod_op_new(m, NULL, "note an end that nobody announced", patrol_op);
-			op->id = arena_strdup(&op->arena, l.ids[i]);
-			pod_op_submit(op, NULL, NULL);
-		}
-	}
+	if (l.n && poll(l.fds, l.n, 0) < 0)
+		l.n = 0;
+	for (size_t i = 0; i < l.n; i++)
+		if ((l.fds[i].fd < 0 || l.fds[i].revents & POLLIN) && seen_before(m, &l.at[i]))
+			reconcile(m, &l.at[i]);
 	event_timer_set(m->patrol, time_now_mono() + PATROL_TIME);
 }
 

@@ -29,6 +29,9 @@ static int end_pause_by_shim(struct pod_sandbox *p, const struct shim_process *s
 
 	if (r < 0 && err->kind != ERR_NOT_FOUND && err->kind != ERR_STATE)
 		return r;
+	/* a shim that took another one's place may not have been given it yet */
+	if (r < 0)
+		pod_process_kill(pod_sandbox_process(p));
 	err_clear(err);
 	if (!pod_process_gone(pod_sandbox_process(p), deadline))
 		return err_set(err, ERR_TIMEOUT, "the pause process does not end");

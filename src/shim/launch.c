@@ -9,6 +9,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 enum { OUTPUT_MAX = 16 * 1024 };
 
@@ -19,8 +20,9 @@ static int run(const struct shim_launch *what, const char *id, const char *runti
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	CLEANUP(buf_done) struct buf err_out = BUF_INIT(ERR_TEXT_MAX / 2);
 	const char *argv[16], *env[9];
-	struct sys_spawn spawn = { .path = what->binary, .argv = argv, .env = env, .cwd = what->bundle,
-				   .deadline = deadline };
+	/* a bundle that somebody removed is no reason not to clean up after it */
+	struct sys_spawn spawn = { .path = what->binary, .argv = argv, .env = env, .deadline = deadline,
+				   .cwd = access(what->bundle, F_OK) == 0 ? what->bundle : "/" };
 	int status, r;
 	size_t n = 0, e = 0;
 

@@ -92,14 +92,12 @@ daemon_kill() { # signal
 
 # What the kernel has of us: mounts, cgroups, processes.
 leftovers() {
-	local exe pid
+	local pid
 	grep -F "$dir/" /proc/self/mountinfo
 	find /sys/fs/cgroup -maxdepth 4 -type d -path "*$parent/*" 2>/dev/null
-	for exe in /proc/[0-9]*/cmdline; do
-		pid=${exe#/proc/}
-		pid=${pid%/cmdline}
-		[ "$pid" = "$(daemon_pid)" ] && continue
-		tr '\0' ' ' <"$exe" 2>/dev/null | grep -F "$dir/state" | sed "s/^/process $pid: /"
+	# one grep for all; the words are not in its own command line
+	grep -alFf <(echo "$dir/state") /proc/[0-9]*/cmdline 2>/dev/null | cut -d/ -f3 | while read -r pid; do
+		[ "$pid" = "$(daemon_pid)" ] || tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | sed "s/^/process $pid: /"
 	done
 	return 0
 }

@@ -18,6 +18,7 @@ teardown_file() { daemon_end; }
 
 teardown() {
 	[ -n "$BATS_TEST_COMPLETED" ] || tail -n 15 "$dir/log"
+	pressure_end
 	for p in $(crictl pods -q); do crictl rmp -f "$p" >/dev/null 2>&1; done
 }
 
@@ -137,17 +138,36 @@ nothing_left() {
 	json=$(pod_config p)
 	pod=$(crictl runp "$json")
 	id=$(run_container "$pod" "$json" c 'sleep 1000')
-	kill -STOP "$(shim_of "$pod")"
-	kill -KILL "$(pid_of "$id")"
+	lone=$(crictl runp "$(pod_config p-lone)")
+	kill -STOP "$(shim_of "$pod")" "$(shim_of "$lone")"
+	kill -KILL "$(pid_of "$id")" "$(crictl inspectp "$lone" | jq .info.pid)"
 	wait_state "$id" CONTAINER_EXITED || wait_state "$id" CONTAINER_EXITED
 	[ "$(status_of "$id" exitCode)" = 137 ]
-	kill -CONT "$(shim_of "$pod")"
-	crictl rmp -f "$pod"
+	for _ in $(seq 100); do
+		[ "$(crictl inspectp "$lone" | jq -r .status.state)" = SANDBOX_NOTREADY ] && break
+		sleep 0.1
+	done
+	[ "$(crictl inspectp "$lone" | jq -r '.status.state')" = SANDBOX_NOTREADY ]
+	kill -CONT "$(shim_of "$pod")" "$(shim_of "$lone")"
+	crictl rmp -f "$pod" "$lone"
+}
+
+# microseconds of now, and of a time that CRI gives as text
+now_us() { echo "${EPOCHREALTIME/[.,]/}"; }
+us_of() { date -d "$1" +%s%6N; }
+
+# what must be true of both containers and their pod, in one look each
+state_right() { # victim's state
+	local both
+	both=$(crictl inspect "$id" "$other") || return 1
+	[ "$(jq -rs 'flatten | map([.status.state, .info.pid | tostring]) | flatten | join(" ")' <<<"$both")" = \
+		"$1 $([ "$1" = CONTAINER_RUNNING ] && echo "$pid" || echo 0) CONTAINER_RUNNING $otherpid" ] &&
+		[ "$(crictl inspectp "$pod" | jq -r .status.state)" = SANDBOX_READY ]
 }
 
 # one round: what dies, in which order; a second container in the pod sees nothing of it
 combination() { # letters of c(ontainer), s(him), d(aemon)
-	local name="m-$1-$RANDOM" json pod id other pid shim letter code
+	local name="m-$1-$RANDOM$RANDOM" json pod id other pid otherpid shim letter code killed watched restarted at
 	json=$(pod_config "$name")
 	pod=$(crictl runp "$json")
 	id=$(run_container "$pod" "$json" victim "$COUNT")
@@ -157,38 +177,88 @@ combination() { # letters of c(ontainer), s(him), d(aemon)
 	shim=$(shim_of "$pod")
 	for letter in $(echo "$1" | fold -w1); do
 		case $letter in
-		c) kill -KILL "$pid" ;;
+		c) killed=$(now_us) && kill -KILL "$pid" ;;
 		s) kill -KILL "$shim" ;;
 		d) daemon_kill KILL ;;
 		esac
 	done
 	[[ $1 != *d* ]] || daemon_start
 	[[ $1 != *s* ]] || successor_of "$pod" "$shim"
+	restarted=$(now_us)
+	until state_right "$([[ $1 == *c* ]] && echo CONTAINER_EXITED || echo CONTAINER_RUNNING)"; do
+		[ $(($(now_us) - restarted)) -le 2000000 ] || { echo "$1: not right two seconds after the restart"; crictl ps -a; return 1; }
+	done
+	echo "$1 $((($(now_us) - restarted) / 1000))" >>"$dir/right-after"
 	if [[ $1 == *c* ]]; then
-		wait_state "$id" CONTAINER_EXITED
 		code=$(status_of "$id" exitCode)
-		echo "$1: exit code $code, $(status_of "$id" reason)"
+		echo "$1: exit code $code, $(status_of "$id" reason)" | tee -a "$dir/codes"
 		# with all three gone at once nobody was left to be told
 		[ "$code" = 137 ] || { [[ $1 == *s* && $1 == *d* ]] && [ "$code" = 255 ] && [ "$(status_of "$id" reason)" = Unknown ]; }
-	else
-		[ "$(status_of "$id" state)" = CONTAINER_RUNNING ]
+		at=$(us_of "$(status_of "$id" finishedAt)")
+		# the shim sees it at once; who comes after it cannot know better than when it looks
+		watched=1000000
+		[[ $1 != *s* ]] || watched=$((restarted + 2000000 - killed))
+		[ "$at" -ge "$killed" ] && [ $((at - killed)) -le "$watched" ] ||
+			{ echo "$1: ended $((at - killed)) us after it was killed"; return 1; }
 	fi
-	[ "$(status_of "$other" state)" = CONTAINER_RUNNING ]
-	[ "$(pid_of "$other")" = "$otherpid" ]
-	[ "$(crictl inspectp "$pod" | jq -r .status.state)" = SANDBOX_READY ]
 	[ "$(crictl exec -s "$other" echo hello)" = hello ]
 	crictl stop -t 0 "$id" "$other" >/dev/null
 	whole_log "$dir/logs/$name/other.log"
 	whole_log "$dir/logs/$name/victim.log"
 	crictl rmp -f "$pod" >/dev/null
+	rm -rf "$dir/logs/$name"
+	nothing_left
 }
 
-@test "all seven combinations" {
-	# every order of each with FAULTS=all
-	orders="c s d sc dc ds csd"
-	[ "${FAULTS:-}" != all ] || orders="c s d cs sc cd dc sd ds csd cds scd sdc dcs dsc"
-	for order in $orders; do
-		combination "$order"
-		nothing_left
+# both cores busy, and something that always wants more memory than its cgroup has
+pressure_start() {
+	local group=/sys/fs/cgroup/memory limit=memory.limit_in_bytes
+	[ ! -e /sys/fs/cgroup/cgroup.controllers ] || group=/sys/fs/cgroup limit=memory.max
+	export hog_group=$group/pressure-$tag
+	mkdir "$hog_group"
+	echo 64M >"$hog_group/$limit"
+	head -c 256M /dev/zero >"$dir/hog"
+	(
+		exec 3>&-
+		for _ in $(seq "$(nproc)"); do (while :; do :; done) & done
+		(echo "$BASHPID" >"$hog_group/cgroup.procs" && while :; do cat "$dir/hog" >"$dir/hog.copy"; sort -S 40M "$dir/hog" >/dev/null; done) &
+		jobs -p >"$dir/pressure"
+		wait
+	) >/dev/null 2>&1 &
+	disown
+}
+
+pressure_end() {
+	[ -n "${hog_group:-}" ] || return 0
+	kill -KILL $(cat "$dir/pressure") $(cat "$hog_group/cgroup.procs") 2>/dev/null
+	for _ in $(seq 100); do rmdir "$hog_group" 2>/dev/null && break; kill -KILL $(cat "$hog_group/cgroup.procs") 2>/dev/null; sleep 0.05; done
+	rm -f "$dir/hog" "$dir/hog.copy"
+	hog_group=
+}
+
+summary() {
+	local order
+	for order in $(cut -d' ' -f1 "$dir/right-after" | sort -u); do
+		awk -v o="$order" '$1 == o { n++; sum += $2; if ($2 > max) max = $2 }
+			END { printf "# %s: %d times, right after %d ms (worst %d)\n", o, n, sum / n, max }' "$dir/right-after" >&3
 	done
+	sed 's/^/# /' "$dir/codes" | sort | uniq -c | sed 's/^ *\([0-9]*\) # /# \1 times /' >&3
+	[ -z "${DEATHS_REPORT:-}" ] || cat "$dir/right-after" >>"$DEATHS_REPORT"
+}
+
+# CYCLES=100: each order so often, under pressure. ORDERS: only these; every one of each with FAULTS=all.
+@test "all seven combinations" {
+	local orders=${ORDERS:-c s d sc dc ds csd} order n=0
+	[ "${FAULTS:-}" != all ] || orders=${ORDERS:-c s d cs sc cd dc sd ds csd cds scd sdc dcs dsc}
+	: >"$dir/right-after"
+	: >"$dir/codes"
+	[ "${CYCLES:-1}" -eq 1 ] || pressure_start
+	for _ in $(seq "${CYCLES:-1}"); do
+		for order in $orders; do
+			combination "$order" || { pressure_end; summary; echo "(after $n rounds)"; false; }
+			n=$((n + 1))
+		done
+	done
+	pressure_end
+	[ "${CYCLES:-1}" -eq 1 ] || summary
 }
