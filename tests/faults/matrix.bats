@@ -1,6 +1,7 @@
 # The fault matrix (matrix.py): every step of every operation, and a death, a failure or a stall there. A cut
-# of it by default; with FAULTS=all the whole, and the same without fault points against Debian's
-# containerd; tests/faults/report writes docs/faults.md from what they leave in $FAULTS_REPORTS.
+# of it by default; with FAULTS=all the whole (FAULTS_SLICE=I/N: one part of it), and the same without fault
+# points against Debian's containerd; tests/faults/report writes docs/faults.md from what they leave in
+# $FAULTS_REPORTS.
 
 load ../lib/load
 
@@ -36,7 +37,8 @@ teardown_file() {
 }
 
 matrix() { # arguments of matrix.py
-	[ -z "${FAULTS_REPORTS:-}" ] || set -- "$@" --report "$FAULTS_REPORTS/$(peer)-$BATS_TEST_NUMBER.json"
+	local part=${FAULTS_SLICE:-1/1}
+	[ -z "${FAULTS_REPORTS:-}" ] || set -- "$@" --report "$FAULTS_REPORTS/$(peer)-$BATS_TEST_NUMBER-${part%/*}.json"
 	python3 "$BATS_TEST_DIRNAME/matrix.py" "$@" >"$WORK/matrix.out" 2>&1 || { tail -n 40 "$WORK/matrix.out"; tail -n 5 "$LOG"; false; }
 	echo "# $(tail -n 1 "$WORK/matrix.out")" >&3
 }
@@ -44,7 +46,7 @@ matrix() { # arguments of matrix.py
 @test "every step of every operation: daemon dies, shim dies, step fails" {
 	only_ours
 	if [ "${FAULTS:-}" = all ]; then
-		matrix --budget "${FAULTS_SECONDS:-1e9}"
+		matrix --slice "${FAULTS_SLICE:-1/1}" --budget "${FAULTS_SECONDS:-1e9}"
 	else
 		matrix --quick --every 8 --budget 60
 	fi

@@ -1,6 +1,6 @@
 """The fault matrix: every step of every operation, and what happens when something dies or fails there.
 
-    matrix.py [--quick] [--random N] [--report FILE] [--title TEXT]
+    matrix.py [--quick] [--random N] [--slice I/N] [--only TEXT] [--report FILE]
 
 Run by tests/faults/matrix.bats, which has started the daemon; $FAULT_RUN starts it again. One life of a
 pod (pull, run, create, start, exec, stop, remove) is led once without a fault, which tells the
@@ -312,7 +312,10 @@ def cases(o):
         all_of = all_of[::o.every]
     # mixed, so that what a budget leaves out is no whole operation
     random.Random(4711).shuffle(all_of)
+    part, parts = (int(n) for n in o.slice.split("/"))
     for i, (request, point, action) in enumerate(all_of):
+        if i % parts != part - 1 or o.only not in f"{request} {point} {action}":
+            continue
         yield request, point, action, lambda p=point, a=action, n=i: point_case(p, a, n)
 
 
@@ -322,6 +325,8 @@ def main():
     parser.add_argument("--every", type=int, default=4)
     parser.add_argument("--random", type=int, default=0)
     parser.add_argument("--budget", type=float, default=1e9, help="seconds; what does not fit is counted as not run")
+    parser.add_argument("--slice", default="1/1", help="the I-th of N parts of the steps")
+    parser.add_argument("--only", default="", help="cases whose request, step and fault have this text")
     parser.add_argument("--report")
     o = parser.parse_args()
     rows, good, total, skipped = {}, 0, 0, 0
@@ -346,7 +351,7 @@ def main():
     print(text)
     if o.report:
         with open(o.report, "w") as f:
-            json.dump({"summary": text, "good": good, "total": total, "failures": failures,
+            json.dump({"summary": text, "good": good, "total": total, "skipped": skipped, "failures": failures,
                        "rows": [[*k, v] for k, v in rows.items()], "seconds": round(time.monotonic() - began)}, f)
     return 0 if good == total and total else 1
 

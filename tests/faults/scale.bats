@@ -1,0 +1,137 @@
+# Many pods at once and many containers one after another: a daemon that starts again serves all of them
+# within a second, and what comes and goes costs nothing that stays.
+#
+#   SCALE_PODS=500       pods with two containers each that live while the daemon dies (default 10)
+#   SCALE_CHURN=20000    containers that come and go (default 100), SCALE_WORKERS=8 at once
+#   SCALE_REPORT=FILE    the figures, a line each
+
+load ../lib/load
+
+setup_file() {
+	suite_start
+	need_image busybox:1
+	export churn=$BUILD/tests/cri-churn pods=${SCALE_PODS:-10} turns=${SCALE_CHURN:-100} workers=${SCALE_WORKERS:-8}
+	mkdir "$WORK/pods"
+}
+
+teardown_file() { suite_stop; }
+
+teardown() {
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || tail -n 10 "$LOG"
+	"$churn" down 8 "$SOCKET" >/dev/null
+}
+
+report() {
+	echo "# $*" >&3
+	[ -z "${SCALE_REPORT:-}" ] || echo "$*" >>"$SCALE_REPORT"
+}
+
+# the daemon ends by that signal, and another one answers with every pod and every container of it
+restarted() { # signal
+	local out ms
+	daemon_end "$1"
+	daemon_spawn "$BUILD/src/prog/caissond/caissond" --config "$WORK/config.yaml"
+	out=$("$churn" served "$SOCKET" 30)
+	report "$pods pods, daemon ended by SIG$1: the next one serves $out"
+	[[ $out == "$pods pods, $((pods * 2)) running, "* ]]
+	ms=${out##*after }
+	ms=${ms% ms}
+	[ "${fastest:-$ms}" -lt "$ms" ] || fastest=$ms
+}
+
+shims() { pgrep -cf "caisson-shim.*$STATE" || true; }
+
+@test "many pods: a daemon that is killed or ends is followed by one that serves all of them within a second" {
+	only_ours
+	report "$("$churn" up "$pods" 2 "$workers" "$SOCKET" "$(image busybox:1)" "$WORK/pods")"
+	before=$(cri ps -q | sort | sha256sum)
+	for signal in KILL TERM KILL; do
+		restarted "$signal"
+		# and leads them as the one before it did
+		[ "$(cri ps -q | sort | sha256sum)" = "$before" ]
+		[ "$(cri exec -s "$(cri ps -q | tail -n 1)" echo hello)" = hello ]
+	done
+	# what else the machine does makes one of them slow, never fast
+	[ "$fastest" -le 1000 ]
+	report "$(shims) shims, $(descriptors) descriptors of the daemon"
+	report "$("$churn" down "$workers" "$SOCKET")"
+	[ -z "$(cri pods -q)$(cri ps -aq)" ]
+	eventually 10 no_shims
+}
+
+no_shims() { [ "$(shims)" -eq 0 ]; }
+
+of_rollup() { awk -v key="$1:" '$1 == key { print $2 }' "/proc/$(daemon_pid)/smaps_rollup"; }
+
+# name and value of everything that must not grow
+stock() {
+	local pid
+	pid=$(daemon_pid)
+	# resident pages count whole here whoever else has them: what is in this bound is in the share (PSS) too
+	echo "resident_kib $(of_rollup Rss)"
+	echo "pss_kib $(of_rollup Pss)"
+	echo "anonymous_kib $(of_rollup Pss_Anon)"
+	echo "descriptors $(descriptors)"
+	echo "threads $(ls "/proc/$pid/task" | wc -l)"
+	echo "root_kib $(du -sk "$ROOT" | cut -f1)"
+	echo "state_kib $(du -sk "$STATE" | cut -f1)"
+	echo "files $(find "$ROOT" "$STATE" | wc -l)"
+	echo "mounts $(leak_mounts | wc -l)"
+	echo "cgroups $(leak_cgroups | wc -l)"
+	echo "processes $(leak_processes | wc -l)"
+	echo "interfaces_rules $(leak_interfaces | wc -l)"
+}
+
+value() { awk -v key="$2" '$1 == key { print $2 }' <<<"$1"; }
+
+# two stocks differ by no more than what a database or an allocator rounds to
+flat() { # before, after
+	local name bound bad=0
+	while read -r name bound; do
+		[ $(($(value "$2" "$name") - $(value "$1" "$name"))) -le "$bound" ] ||
+			{ echo "$name: $(value "$1" "$name"), then $(value "$2" "$name")"; bad=1; }
+	done <<-BOUNDS
+		resident_kib 2048
+		pss_kib 2048
+		anonymous_kib 1024
+		descriptors 0
+		threads 0
+		root_kib 4096
+		state_kib 64
+		files 0
+		mounts 0
+		cgroups 0
+		processes 0
+		interfaces_rules 0
+	BOUNDS
+	return $bad
+}
+
+descriptors() { ls "/proc/$(daemon_pid)/fd" | wc -l; }
+
+# the copy of the database is made, and threads and connections that waited for work are gone
+at_rest() {
+	local before
+	before=$(descriptors)
+	[ "$(ls "/proc/$(daemon_pid)/task" | wc -l)" -eq 1 ] && [ "$ROOT/meta.db.copy" -nt "$ROOT/meta.db" ] || return 1
+	sleep 0.3
+	[ "$(descriptors)" -eq "$before" ]
+}
+
+settled() { flat "$before" "$(stock)"; }
+
+@test "containers that come and go leave memory, descriptors, threads, disk, cgroups and mounts as they were" {
+	local parts=$((turns < 1000 ? 2 : 10)) part
+	# what stays for good is made by the first ones
+	"$churn" turn 50 "$workers" "$SOCKET" "$(image busybox:1)" "$WORK/pods" >/dev/null
+	eventually 10 at_rest
+	before=$(stock)
+	report "before: $(tr '\n' ' ' <<<"$before")"
+	for part in $(seq "$parts"); do
+		report "$part/$parts: $("$churn" turn $((turns / parts)) "$workers" "$SOCKET" "$(image busybox:1)" "$WORK/pods")," \
+			"resident $(of_rollup Rss) KiB"
+	done
+	eventually 10 settled
+	report "after $turns: $(stock | tr '\n' ' ')"
+	[ -z "$(cri pods -q)$(cri ps -aq)" ]
+}
