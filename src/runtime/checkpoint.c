@@ -229,6 +229,9 @@ static int checkpoint(struct dump *d, struct err *err)
 		r = images_open(&d->what->images, &d->images, &d->call.work_dir, err);
 	if (r == 0)
 		r = describe(d, err);
+	/* whoever fetches the pages may never come: the container can be deleted meanwhile */
+	if (r == 0 && d->what->images.lazy_pages)
+		fd_drop(&d->dir);
 	return r < 0 ? r : criu_run(&d->call, &reply, err);
 }
 

@@ -99,14 +99,27 @@ static int failed(const struct criu_call *call, const struct criu_reply *reply, 
 
 /* ---- its process ---- */
 
-static void child(const struct criu_call *call, const char *program, int sock, int sync)
+/*
+ * The socket is made here and not by the caller: CRIU looks descriptors of a request up in the process
+ * that made it, and those of ours lead out of the mount namespace that it is in.
+ */
+static void child(const struct criu_call *call, const char *program, int sync)
 {
+	autofd int sock = -EBADF, other = -EBADF;
 	static char number[16];
 	char *argv[] = { (char *)"criu", (char *)"swrk", number, NULL };
 	struct err err = ERR_INIT;
 	sigset_t none;
 	int r = call->before ? call->before(call->user, &err) : 0;
 
+	if (r == 0) {
+		r = sync_pair(&other, &sock);
+		if (r == 0)
+			r = sync_send(sync, SYNC_SOCKET, 0, &other, 1);
+		if (r < 0)
+			err_sys(&err, r, "socketpair");
+		fd_drop(&other);
+	}
 	if (r == 0) {
 		for (size_t i = 0; i < call->n_keep; i++)
 			fcntl(call->keep[i], F_SETFD, 0);
@@ -127,23 +140,24 @@ static void child(const struct criu_call *call, const char *program, int sock, i
 static int start(const struct criu_call *call, const char *program, int *ret_sock, int *ret_pidfd,
 		 struct err *err)
 {
-	autofd int sync = -EBADF, sync_child = -EBADF, sock = -EBADF, sock_child = -EBADF, pidfd = -EBADF;
+	autofd int sync = -EBADF, sync_child = -EBADF, sock = -EBADF, pidfd = -EBADF;
 	struct sync_msg m;
+	size_t n_fds = 1;
 	pid_t pid;
 	int r = sync_pair(&sync, &sync_child), status;
 
-	if (r == 0)
-		r = sync_pair(&sock, &sock_child);
 	if (r < 0)
 		return err_sys(err, r, "socketpair");
 	pid = sys_clone3(call->clone_flags, SIGCHLD, -EBADF, &pidfd);
 	if (pid < 0)
 		return err_sys(err, pid, "clone");
 	if (pid == 0)
-		child(call, program, sock_child, sync_child);
+		child(call, program, sync_child);
 	fd_drop(&sync_child);
-	r = sync_recv(sync, &m, NULL, NULL);
-	if (r != -EPIPE) { /* execve closes it */
+	r = sync_recv(sync, &m, &sock, &n_fds);
+	if (r == 0 && m.type == SYNC_SOCKET && sock >= 0)
+		r = sync_recv(sync, &m, NULL, NULL);
+	if (r != -EPIPE || sock < 0) { /* execve closes it */
 		sys_pidfd_signal(pidfd, SIGKILL);
 		sys_pidfd_wait(pidfd, &status);
 		if (r < 0 || m.type != SYNC_ERROR)

@@ -94,14 +94,32 @@ static int make_tree(struct restoration *x, int top, struct err *err)
 	return r < 0 ? r : mnt_apply_masks(m, err);
 }
 
+/* The directory of a descriptor on a mount of this mount namespace: CRIU works in it, and mounts there. */
+static int reopen(int fd, const char *path, struct err *err)
+{
+	autofd int here = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat was, is;
+
+	if (here < 0 || fstat(here, &is) < 0 || fstat(fd, &was) < 0)
+		return err_sys(err, errno, "%s", path);
+	if (was.st_dev != is.st_dev || was.st_ino != is.st_ino)
+		return err_set(err, ERR_STATE, "%s: another directory was put there meanwhile", path);
+	return dup3(here, fd, O_CLOEXEC) < 0 ? err_sys(err, errno, "%s", path) : 0;
+}
+
 static int before(void *user, struct err *err)
 {
+	const struct runtime_images *images = &((struct restoration *)user)->what->images;
 	struct restoration *x = user;
 	autofd int top = -EBADF;
 	int r;
 
 	umask(0);
-	r = make_scratch(x, &top, err);
+	r = reopen(x->images, images->path, err);
+	if (r == 0)
+		r = reopen(x->call.work_dir, images->work_path ? images->work_path : images->path, err);
+	if (r == 0)
+		r = make_scratch(x, &top, err);
 	if (r == 0)
 		r = make_tree(x, top, err);
 	if (r == 0)
@@ -131,10 +149,34 @@ static int post_restore(struct restoration *x, const struct criu_reply *reply, s
 	return r;
 }
 
+/* An empty network is a new one: what a new container gets, it gets. */
+static int fill_network(struct restoration *x, struct err *err)
+{
+	autofd int own = -EBADF, fd = -EBADF;
+	int r = ns_open_pid(x->c.pid, NS_NET, &fd);
+
+	if (r == 0)
+		r = ns_open_pid(getpid(), NS_NET, &own);
+	if (r == 0)
+		r = ns_join(fd, NS_NET);
+	if (r < 0)
+		return err_sys(err, r, "the container's network namespace");
+	r = ns_loopback_up();
+	if (ns_join(own, NS_NET) < 0)
+		abort(); /* all that follows would be done in the container's network */
+	if (r < 0)
+		return err_sys(err, r, "bring the loopback interface up");
+	return creation_devices(&x->c, err);
+}
+
 static int setup_namespaces(struct restoration *x, const struct criu_reply *reply, struct err *err)
 {
+	int r = 0;
+
 	x->c.pid = reply->pid;
-	return creation_hooks(&x->c, err);
+	if (x->what->images.empty_network && x->c.plan.ns_new & 1U << NS_NET)
+		r = fill_network(x, err);
+	return r < 0 ? r : creation_hooks(&x->c, err);
 }
 
 static int send_terminal(struct restoration *x, int fd, struct err *err)
@@ -299,9 +341,10 @@ static int restore(struct restoration *x, struct err *err)
 	if (!c->plan.has_mnt)
 		return err_set(err, ERR_UNSUPPORTED,
 			       "linux.namespaces: restore needs a mount namespace of the container's own");
-	if (c->plan.n_net_devices)
+	if (c->plan.n_net_devices && !x->what->images.empty_network)
 		return err_set(err, ERR_UNSUPPORTED,
-			       "linux.netDevices: a network device is not restored: remove it from config.json");
+			       "linux.netDevices: a network that comes back from the images has its devices "
+			       "already: checkpoint and restore with --empty-ns network, or leave them out");
 	/* CRIU's process is not cloned into it, so it moves itself there */
 	c->child.entry.enter_v2 = true;
 	r = mnt_plan_open(&c->plan.mnt, err);

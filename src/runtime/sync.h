@@ -22,6 +22,7 @@ enum sync_type {
 	SYNC_GO,       /* parent → child: limits, hooks and the filter are done, go on */
 	SYNC_LISTENER, /* child → parent: the filter is loaded; the descriptor that listens to it */
 	SYNC_CREATED,  /* child → parent: everything stands, argv[0] was found */
+	SYNC_SOCKET,   /* CRIU's process → parent: the end of its socket */
 	SYNC_RECORDED, /* parent → child: you are on your own now */
 };
 
