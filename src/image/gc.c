@@ -1,5 +1,5 @@
 /*
- * Which images go when the disk is full. What each is worth is known from the kept sums, so
+ * Which images go when the disk is full, behind what unfinished pulls have left. What each is worth is known from the kept sums, so
  * nothing is walked; the data itself is deleted later by the store, and what waits for that
  * counts as free already.
  *
@@ -93,6 +93,9 @@ int image_collect(struct image_table *t, const struct image_collect *what, struc
 	char **ids;
 	int r = wanted(t, what, &enough, err);
 
+	/* what pulls have left unfinished is worth less than any image; running ones keep theirs */
+	if (r == 0 && enough && what->high && !what->dry_run)
+		ret->bytes += store_partial_sweep(t->store, 0);
 	if (r == 0 && enough)
 		r = store_image_idle(t->store, before, &ids, err);
 	if (r < 0 || !enough)

@@ -175,6 +175,9 @@ int image_install(struct install *in, struct err *err)
 	for (size_t i = 0; i < n; i++)
 		fetched_free(layers[i]);
 	store_lease_free(lease);
+	/* nobody goes on with the other layers' beginnings on a disk that has no room for them */
+	if (r == -ENOSPC || r == -EDQUOT)
+		store_partial_sweep(in->table->store, 0);
 	pthread_mutex_destroy(&c.mutex);
 	return r;
 }

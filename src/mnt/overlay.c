@@ -21,6 +21,8 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { FSCONFIG_STRING_MAX = 255 };
@@ -115,6 +117,25 @@ static int dir_option(struct making *m, int fs, const char *key, const char *pat
 	return r < 0 ? r : option(m, fs, key, text);
 }
 
+/*
+ * Where the kernel cannot make its directories in workdir it mounts read-only all the same, with a
+ * line in its log (ovl_make_workdir). Why it could not, a directory of our own tells.
+ */
+static int is_writable(struct making *m, int fd)
+{
+	autofree char *probe = mem_printf("%s/probe", m->o->work);
+	struct statfs fs;
+	int why = EROFS;
+
+	if ((m->o->attrs & MOUNT_ATTR_RDONLY) || fstatfs(fd, &fs) < 0 || !(fs.f_flags & ST_RDONLY))
+		return 0;
+	if (mkdir(probe, 0700) < 0)
+		why = errno;
+	else
+		rmdir(probe);
+	return err_sys(m->err, why, "overlay: make a directory in %s", m->o->work);
+}
+
 static int make_overlay(struct making *m, uint64_t attrs, int *ret_fd)
 {
 	const struct mnt_overlay *o = m->o;
@@ -151,7 +172,9 @@ static int make_overlay(struct making *m, uint64_t attrs, int *ret_fd)
 		sys_fs_message(fs, why, sizeof(why));
 		return err_sys(m->err, r, "overlay%s%s", *why ? ": " : "", why);
 	}
-	return 0;
+	if (o->upper && (r = is_writable(m, *ret_fd)) < 0)
+		fd_drop(ret_fd);
+	return r;
 }
 
 /* Overlay takes no single layer without an upper: then it is that directory, read-only. */

@@ -15,9 +15,10 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { REPLY_MAX = 65536, LOG_TAIL = 65536, LOG_LINES = 3 };
+enum { REPLY_MAX = 65536, LOG_TAIL = 65536, LOG_LINES = 3, DISK_FULL = 64 * 1024 };
 
 static const char default_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -85,6 +86,14 @@ static void log_tail(int dir, const char *name, char *out, size_t size)
 		memcpy(out + size - 4, "...", 4);
 }
 
+/* Then its log is cut off before it says so. */
+static bool disk_is_full(int dir)
+{
+	struct statvfs fs;
+
+	return fstatvfs(dir, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < DISK_FULL;
+}
+
 /* In CRIU's words: its log, or the one text of its reply. Its number is often another one's. */
 static int failed(const struct criu_call *call, const struct criu_reply *reply, struct err *err)
 {
@@ -93,6 +102,9 @@ static int failed(const struct criu_call *call, const struct criu_reply *reply, 
 	log_tail(call->work_dir, call->log, said, sizeof(said));
 	if (!*said && reply)
 		snprintf(said, sizeof(said), "%s", reply->message);
+	if (disk_is_full(call->work_dir))
+		return err_set(err, ERR_LIMIT, "criu %s: No space left on device (it said: %s)", call->action,
+			       *said ? said : "nothing");
 	return err_set(err, ERR_INTERNAL, "criu %s failed: %s (its log: %s)", call->action,
 		       *said ? said : "it wrote no error", call->log);
 }

@@ -63,6 +63,9 @@ static void make_copy(struct store *s)
 		r = copy_into(to, from);
 	sqlite3_close(to);
 	sqlite3_close(from);
+	/* a copy that has more than a power loss leaves of the log would look like a log that was cut off */
+	if (r == 0)
+		r = db_make_durable(s, NULL);
 	if (r == 0) {
 		fd = openat(s->root_fd, "meta.db.copy.new", O_RDONLY | O_CLOEXEC);
 		r = fd < 0 || fdatasync(fd) < 0 ? -errno : 0;

@@ -104,6 +104,14 @@ int trash_layer(struct store *s, int64_t id);
 void trash_start(struct store *s);
 void trash_stop(struct store *s);
 
+/*
+ * reserve.c: space for removals on a full disk. give before meta.db is opened, log behind that, take
+ * when there may be space again: at the end of opening and closing, and behind a deletion.
+ */
+void reserve_give(struct store *s);
+void reserve_log(struct store *s);
+void reserve_take(struct store *s);
+
 /* heal.c: the checksum of a document, never 0. */
 int64_t sum_of(const char *table, const char *id, const char *doc);
 /* Rows whose document is not what its checksum says: as the copy has them, else set aside. */

@@ -197,7 +197,8 @@ static int sweep(struct store *s, int dirfd, named_fn named, struct err *err)
 		if (str_eq(e->d_name, ".") || str_eq(e->d_name, ".."))
 			continue;
 		r = named(s, e->d_name, err);
-		if (r == 0 && !s->restored) {
+		/* no container stands on a blob, and one that was never synced would be taken for whole */
+		if (r == 0 && (!s->restored || dirfd == s->blobs_fd)) {
 			r = trash_put(s, dirfd, e->d_name);
 			if (r < 0)
 				err_sys(err, r, "sweep %s from %s", e->d_name, s->root);
@@ -224,7 +225,9 @@ static int open_all(struct store *s, struct buf *note, struct err *err)
 	r = lock_root(s, err);
 	if (r < 0)
 		return r;
+	reserve_give(s);
 	r = open_db(s, note, err);
+	reserve_log(s);
 	if (r == 0)
 		r = heal_rows(s, note, err);
 	if (r < 0)
@@ -260,6 +263,7 @@ static int open_all(struct store *s, struct buf *note, struct err *err)
 		s->changes_seen = -1; /* all of it */
 		copy_want_locked(s);
 	}
+	reserve_take(s);
 	trash_start(s);
 	return 0;
 }
@@ -302,6 +306,9 @@ void store_close(struct store *s)
 	trash_stop(s);
 	copy_stop(s);
 	db_close(s);
+	/* the log's space is free now */
+	if (s->root_fd >= 0)
+		reserve_take(s);
 	fd_drop(&s->trash_fd);
 	fd_drop(&s->snapshots_fd);
 	fd_drop(&s->sums_fd);

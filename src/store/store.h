@@ -8,6 +8,7 @@
  *	<root>/sums/<n>              checksums of layers/<n>
  *	<root>/snapshots/<id>/upper, work    the writable part of one container
  *	<root>/partial/<hex>         the beginning of a blob that a pull did not get to the end of
+ *	<root>/reserve               space for a start and for removals on a full disk
  *	<root>/trash/                what was removed and waits for its deletion
  *
  * The rule of the room: what meta.db does not name does not exist. Data is written first,

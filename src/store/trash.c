@@ -43,6 +43,7 @@ static void *trash_thread(void *user)
 		s->trash_wanted = false;
 		pthread_mutex_unlock(&s->mutex);
 		empty_once(s);
+		reserve_take(s);
 		pthread_mutex_lock(&s->mutex);
 	}
 	s->trash_running = false;

@@ -123,3 +123,25 @@ three() {
 	image pull "$REG/a:latest"
 	[ "$(image snapshot "$REG/a" c1 | tail -n +3 | while read -r lower; do ls "$lower"; done | tr '\n' ' ')" = "a shared " ]
 }
+
+@test "what unfinished pulls have left goes before any image" {
+	mkdir "$ROOT"
+	run unshare --mount --propagation private bash -euc '
+		image() { "$CAISSON_IMAGE" "$1" "${@:2}"; }
+		mount -t tmpfs -o size=10m tmpfs "$1"
+		for name in a b; do image "$1" import "$MADE/$name" "x.y/$name:1"; done
+		mkdir "$1/partial"
+		head -c 2000000 /dev/zero >"$1/partial/$(printf "%064d" 1)"
+		# a pull has this one
+		head -c 100000 /dev/zero >"$1/partial/$(printf "%064d" 2)"
+		exec 8<"$1/partial/$(printf "%064d" 2)"
+		flock 8
+		echo "collected: $(image "$1" collect 60 59 | tr "\n" " ")"
+		echo "left: $(image "$1" list | cut -d" " -f3 | tr "\n" " ")"
+		echo "partial: $(ls "$1/partial")"
+	' collect "$ROOT"
+	echo "$output"
+	[[ $output == *"collected: 20"* ]]
+	[[ $output == *"left: x.y/a:1 x.y/b:1 "* ]]
+	[[ $output == *"partial: $(printf "%064d" 2)"* ]]
+}
