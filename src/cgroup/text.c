@@ -57,11 +57,36 @@ int cgroup_text_number(int dir, const char *file, uint64_t *ret)
 	return n < 0 ? (int)n : cgroup_text_number_of(text, ret);
 }
 
+/* "0.03": two decimals, always a point. */
+static const char *psi_average(const char *p, double *ret)
+{
+	uint64_t v = 0;
+
+	for (; (*p >= '0' && *p <= '9') || *p == '.'; p++)
+		if (*p != '.')
+			v = v * 10 + (uint64_t)(*p - '0');
+	*ret = (double)v / 100;
+	return p;
+}
+
+/* "some avg10=0.00 avg60=0.00 avg300=0.00 total=0". By hand, for sscanf took as long as the kernel. */
 static void psi_line(const char *text, double *avg10, double *avg60, double *avg300, uint64_t *total)
 {
+	static const char *const names[] = { " avg10=", " avg60=", " avg300=" };
+	double *const averages[] = { avg10, avg60, avg300 };
+
+	if (!text)
+		return;
+	text += 4;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		text = str_skip_prefix(text, names[i]);
+		if (!text)
+			return;
+		text = psi_average(text, averages[i]);
+	}
+	text = str_skip_prefix(text, " total=");
 	if (text)
-		sscanf(text + 5, "avg10=%lf avg60=%lf avg300=%lf total=%" SCNu64, avg10, avg60, avg300,
-		       total);
+		*total = strtoull(text, NULL, 10);
 }
 
 void cgroup_text_psi_of(const char *text, struct cgroup_psi *ret)

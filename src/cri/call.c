@@ -32,6 +32,7 @@ static void end(struct cri_call *c, int code, const char *text)
 	if (cri->settings.answered)
 		cri->settings.answered(&answer, cri->settings.user);
 	image_cancel_free(c->cancel);
+	buf_done(&c->rows);
 	arena_done(&c->arena);
 	cri->open_calls--;
 	/* what operations leave free in the heap goes back to the kernel, but not between two of them */
@@ -58,6 +59,16 @@ void cri_reply(struct cri_call *c, void *message)
 		c->reply = message;
 	else
 		grpc_call_reply_pb(c->grpc, message);
+}
+
+void cri_reply_rows(struct cri_call *c, struct buf *rows)
+{
+	if (c->method->mode != CRI_WORKER) {
+		grpc_call_reply(c->grpc, rows->data, rows->len);
+		return;
+	}
+	c->rows = *rows;
+	*rows = (struct buf)BUF_INIT(rows->max);
 }
 
 void cri_put_info(struct cri_call *c, const ProtobufCMessageDescriptor *entry, const char *key, const char *value,
@@ -119,7 +130,10 @@ static void work_done(void *user)
 		fail(c, &c->err);
 		return;
 	}
-	grpc_call_reply_pb(c->grpc, c->reply);
+	if (c->reply)
+		grpc_call_reply_pb(c->grpc, c->reply);
+	else
+		grpc_call_reply(c->grpc, c->rows.data, c->rows.len);
 	end(c, RPC_OK, "");
 }
 

@@ -21,6 +21,7 @@ struct image;
 struct image_cancel;
 struct stream_server;
 struct cri_call;
+struct cri_list;
 
 enum cri_mode { CRI_INLINE, CRI_OPERATION, CRI_WORKER, CRI_STREAM };
 
@@ -35,6 +36,7 @@ struct cri_method {
 	cri_finish_fn finish;  /* OPERATION; NULL: an empty answer of type `response` */
 	const ProtobufCMessageDescriptor *response;
 	bool changes;
+	const struct cri_list *list; /* lists.h */
 };
 
 /* methods.c */
@@ -75,6 +77,7 @@ struct cri_call {
 	void *stream;                     /* STREAM: its state */
 	struct image_cancel *cancel;  /* PullImage, from before the worker starts to its end */
 	ProtobufCMessage *reply;      /* WORKER */
+	struct buf rows;              /* WORKER: instead */
 	struct err err;
 	int r;
 };
@@ -82,6 +85,9 @@ struct cri_call {
 /* Packs at once unless the method is a WORKER, so an INLINE function may lend it memory that
  * is only valid under pod_lock. */
 void cri_reply(struct cri_call *c, void *message);
+
+/* The same with an answer that is packed already; takes the buffer. */
+void cri_reply_rows(struct cri_call *c, struct buf *rows);
 
 /* The end of a STREAM; err NULL: all was sent. */
 void cri_stream_end(struct cri_call *c, const struct err *err);
@@ -123,7 +129,6 @@ CRI_FINISH(run_pod_sandbox);
 CRI_METHOD(stop_pod_sandbox);
 CRI_METHOD(remove_pod_sandbox);
 CRI_METHOD(pod_sandbox_status);
-CRI_METHOD(list_pod_sandbox);
 CRI_METHOD(update_pod_sandbox_resources);
 CRI_METHOD(checkpoint_pod);
 CRI_METHOD(restore_pod);
@@ -134,7 +139,6 @@ CRI_FINISH(create_container);
 CRI_METHOD(start_container);
 CRI_METHOD(stop_container);
 CRI_METHOD(remove_container);
-CRI_METHOD(list_containers);
 CRI_METHOD(container_status);
 CRI_METHOD(exec_sync);
 CRI_FINISH(exec_sync);
@@ -147,11 +151,8 @@ CRI_METHOD(attach);
 CRI_METHOD(port_forward);
 
 CRI_METHOD(container_stats);
-CRI_METHOD(list_container_stats);
 CRI_METHOD(pod_sandbox_stats);
-CRI_METHOD(list_pod_sandbox_stats);
 
-CRI_METHOD(list_images);
 CRI_METHOD(image_status);
 CRI_METHOD(pull_image);
 CRI_METHOD(remove_image);
@@ -169,20 +170,15 @@ CRI_METHOD(verify);
 CRI_METHOD(diff);
 
 CRI_METHOD(get_events);
-CRI_METHOD(stream_pod_sandboxes);
-CRI_METHOD(stream_containers);
-CRI_METHOD(stream_container_stats);
-CRI_METHOD(stream_pod_sandbox_stats);
-CRI_METHOD(stream_images);
-CRI_METHOD(stream_pod_sandbox_metrics);
 CRI_METHOD(list_metric_descriptors);
-CRI_METHOD(list_pod_sandbox_metrics);
 
 /* ---- parts of answers; under pod_lock, with the strings of the records ---- */
 
 Runtime__V1__PodSandboxStatus *cri_pod_status_of(struct cri_call *c, const struct pod_sandbox *pod);
 Runtime__V1__PodSandbox *cri_pod_item(struct cri_call *c, const struct pod_sandbox *pod);
 Runtime__V1__ContainerStatus *cri_container_status_of(struct cri_call *c, const struct pod_container *container);
+/* Its image's name in lists is not what it was created by, but what the image is called now. */
+bool cri_container_named_by_id(const struct pod_container *container);
 Runtime__V1__Container *cri_container_item(struct cri_call *c, const struct pod_container *container);
 Runtime__V1__Image *cri_image_item(struct cri_call *c, const struct image *img);
 

@@ -142,6 +142,13 @@ static Runtime__V1__ContainerMetadata *metadata(struct cri_call *c, const struct
 	return meta;
 }
 
+bool cri_container_named_by_id(const struct pod_container *container)
+{
+	const char *name = container->config->image;
+
+	return str_skip_prefix(name, "sha256:") || strlen(name) == ID_LEN || name[0] == '/';
+}
+
 /* A kubelet creates by the image's id, a restore by the path of an archive; people want to read its name: the tag that was asked for
  * if it is still the image's, else its first tag, else its first digest. */
 static const char *image_name(struct cri_call *c, const struct pod_container *container)
@@ -149,7 +156,7 @@ static const char *image_name(struct cri_call *c, const struct pod_container *co
 	struct image *img;
 	const char *name = container->config->image;
 
-	if (!str_skip_prefix(name, "sha256:") && strlen(name) != ID_LEN && name[0] != '/')
+	if (!cri_container_named_by_id(container))
 		return name;
 	if (image_get(c->cri->settings.images, container->image_id, &img, NULL) < 0)
 		return name;
@@ -267,25 +274,4 @@ Runtime__V1__Container *cri_container_item(struct cri_call *c, const struct pod_
 	wire_put_map(&runtime__v1__container__annotations_entry__descriptor, config->annotations,
 		     config->n_annotations, &c->arena, &item->annotations, &item->n_annotations);
 	return item;
-}
-
-CRI_METHOD(list_containers)
-{
-	const Runtime__V1__ListContainersRequest *req = request;
-	struct pod_manager *pods = c->cri->settings.pods;
-	Runtime__V1__ListContainersResponse *res = CRI_NEW(c, list_containers_response);
-	size_t n = 0;
-
-	pod_lock(pods);
-	for (struct pod_sandbox *pod = NULL; (pod = pod_sandbox_next(pods, pod));)
-		list_for_each(it, &pod->containers, struct pod_container, link)
-			n += it->visible;
-	res->containers = arena_new(&c->arena, n + 1, sizeof(*res->containers));
-	for (struct pod_sandbox *pod = NULL; (pod = pod_sandbox_next(pods, pod));)
-		list_for_each(it, &pod->containers, struct pod_container, link)
-			if (it->visible && cri_filter_container(req->filter, it))
-				res->containers[res->n_containers++] = cri_container_item(c, it);
-	cri_reply(c, res);
-	pod_unlock(pods);
-	return 0;
 }

@@ -29,32 +29,6 @@ Runtime__V1__Image *cri_image_item(struct cri_call *c, const struct image *img)
 	return m;
 }
 
-CRI_METHOD(list_images)
-{
-	const Runtime__V1__ListImagesRequest *req = request;
-	Runtime__V1__ListImagesResponse *res = CRI_NEW(c, list_images_response);
-	const char *wanted = req->filter && req->filter->image ? req->filter->image->image : "";
-	struct image **list = NULL;
-	size_t n = 0;
-
-	if (*wanted) {
-		/* a filter names one image; what it names may be unknown, which is an empty list */
-		struct image *img;
-
-		list = mem_new(1, sizeof(*list));
-		if (image_get(c->cri->settings.images, wanted, &img, NULL) == 0)
-			list[n++] = img;
-	} else {
-		image_list(c->cri->settings.images, &list, &n);
-	}
-	res->images = arena_new(&c->arena, n + 1, sizeof(*res->images));
-	for (size_t i = 0; i < n; i++)
-		res->images[res->n_images++] = cri_image_item(c, list[i]);
-	cri_reply(c, res);
-	image_list_free(list, n);
-	return 0;
-}
-
 static int named(struct cri_call *c, const Runtime__V1__ImageSpec *spec, const char **ret, struct err *err)
 {
 	if (!spec || str_empty(spec->image))

@@ -2,7 +2,7 @@
  * Every RPC of runtime.v1, in the order of its definition, and the daemon's own: how its work
  * runs and by which function. A row without a function answers UNIMPLEMENTED.
  */
-#include "cri/call.h"
+#include "cri/lists.h"
 
 #include "caisson.pb-c.h"
 
@@ -16,6 +16,13 @@
 #define INLINE(name_, type_) { ROW(name_, type_), .fn = cri_##type_ }
 #define WORKER(name_, type_, changes_) \
 	{ ROW(name_, type_), .mode = CRI_WORKER, .fn = cri_##type_, .changes = (changes_) }
+#define MEMORY_LIST(name_, type_, list_) \
+	{ ROW(name_, type_), .fn = cri_list_memory, .list = &cri_##list_##_list }
+#define KERNEL_LIST(name_, type_, list_) \
+	{ ROW(name_, type_), .mode = CRI_WORKER, .fn = cri_list_kernel, .list = &cri_##list_##_list }
+#define STREAM_LIST(name_, type_, list_) \
+	{ .name = (name_), .request = &runtime__v1__##type_##_request__descriptor, .mode = CRI_STREAM, \
+	  .fn = cri_list_pages, .list = &cri_##list_##_list }
 #define OPERATION(name_, type_) { ROW(name_, type_), .mode = CRI_OPERATION, .fn = cri_##type_, .changes = true }
 #define OPERATION_WITH(name_, type_, changes_) \
 	{ ROW(name_, type_), .mode = CRI_OPERATION, .fn = cri_##type_, .finish = cri_##type_##_finish, \
@@ -27,14 +34,14 @@ static const struct cri_method runtime_methods[] = {
 	OPERATION("StopPodSandbox", stop_pod_sandbox),
 	OPERATION("RemovePodSandbox", remove_pod_sandbox),
 	INLINE("PodSandboxStatus", pod_sandbox_status),
-	INLINE("ListPodSandbox", list_pod_sandbox),
-	STREAM("StreamPodSandboxes", stream_pod_sandboxes),
+	MEMORY_LIST("ListPodSandbox", list_pod_sandbox, pod),
+	STREAM_LIST("StreamPodSandboxes", stream_pod_sandboxes, pod),
 	OPERATION_WITH("CreateContainer", create_container, true),
 	OPERATION("StartContainer", start_container),
 	OPERATION("StopContainer", stop_container),
 	OPERATION("RemoveContainer", remove_container),
-	INLINE("ListContainers", list_containers),
-	STREAM("StreamContainers", stream_containers),
+	MEMORY_LIST("ListContainers", list_containers, container),
+	STREAM_LIST("StreamContainers", stream_containers, container),
 	INLINE("ContainerStatus", container_status),
 	OPERATION("UpdateContainerResources", update_container_resources),
 	OPERATION("ReopenContainerLog", reopen_container_log),
@@ -43,11 +50,11 @@ static const struct cri_method runtime_methods[] = {
 	INLINE("Attach", attach),
 	INLINE("PortForward", port_forward),
 	WORKER("ContainerStats", container_stats, false),
-	WORKER("ListContainerStats", list_container_stats, false),
-	STREAM("StreamContainerStats", stream_container_stats),
+	KERNEL_LIST("ListContainerStats", list_container_stats, container_stats),
+	STREAM_LIST("StreamContainerStats", stream_container_stats, container_stats),
 	WORKER("PodSandboxStats", pod_sandbox_stats, false),
-	WORKER("ListPodSandboxStats", list_pod_sandbox_stats, false),
-	STREAM("StreamPodSandboxStats", stream_pod_sandbox_stats),
+	KERNEL_LIST("ListPodSandboxStats", list_pod_sandbox_stats, pod_stats),
+	STREAM_LIST("StreamPodSandboxStats", stream_pod_sandbox_stats, pod_stats),
 	INLINE("UpdateRuntimeConfig", update_runtime_config),
 	INLINE("Status", status),
 	OPERATION("CheckpointContainer", checkpoint_container),
@@ -55,15 +62,15 @@ static const struct cri_method runtime_methods[] = {
 	OPERATION_WITH("RestorePod", restore_pod, true),
 	STREAM("GetContainerEvents", get_events),
 	INLINE("ListMetricDescriptors", list_metric_descriptors),
-	WORKER("ListPodSandboxMetrics", list_pod_sandbox_metrics, false),
-	STREAM("StreamPodSandboxMetrics", stream_pod_sandbox_metrics),
+	KERNEL_LIST("ListPodSandboxMetrics", list_pod_sandbox_metrics, pod_metrics),
+	STREAM_LIST("StreamPodSandboxMetrics", stream_pod_sandbox_metrics, pod_metrics),
 	INLINE("RuntimeConfig", runtime_config),
 	OPERATION("UpdatePodSandboxResources", update_pod_sandbox_resources),
 };
 
 static const struct cri_method image_methods[] = {
-	INLINE("ListImages", list_images),
-	STREAM("StreamImages", stream_images),
+	MEMORY_LIST("ListImages", list_images, image),
+	STREAM_LIST("StreamImages", stream_images, image),
 	INLINE("ImageStatus", image_status),
 	WORKER("PullImage", pull_image, true),
 	WORKER("RemoveImage", remove_image, true),

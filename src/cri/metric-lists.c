@@ -86,20 +86,3 @@ Runtime__V1__PodSandboxMetrics *cri_pod_metrics_of(struct cri_call *c, const cha
 	col.message->pod_sandbox_id = arena_strdup(&c->arena, id);
 	return cri_measure_pod(c->cri, id, collect, &col, err) < 0 ? NULL : col.message;
 }
-
-CRI_METHOD(list_pod_sandbox_metrics)
-{
-	Runtime__V1__ListPodSandboxMetricsResponse *res = CRI_NEW(c, list_pod_sandbox_metrics_response);
-	size_t n;
-	char **ids = cri_pod_ids(c->cri, &c->arena, &n);
-
-	res->pod_metrics = arena_new(&c->arena, n + 1, sizeof(*res->pod_metrics));
-	for (size_t i = 0; i < n; i++) {
-		Runtime__V1__PodSandboxMetrics *m = cri_pod_metrics_of(c, ids[i], NULL);
-
-		if (m)
-			res->pod_metrics[res->n_pod_metrics++] = m;
-	}
-	cri_reply(c, res);
-	return 0;
-}

@@ -249,22 +249,3 @@ char **cri_pod_ids(struct cri *cri, struct arena *a, size_t *ret_n)
 	*ret_n = n;
 	return ids;
 }
-
-CRI_METHOD(list_pod_sandbox)
-{
-	const Runtime__V1__ListPodSandboxRequest *req = request;
-	struct pod_manager *pods = c->cri->settings.pods;
-	Runtime__V1__ListPodSandboxResponse *res = CRI_NEW(c, list_pod_sandbox_response);
-	size_t n = 0;
-
-	pod_lock(pods);
-	for (struct pod_sandbox *pod = NULL; (pod = pod_sandbox_next(pods, pod));)
-		n += cri_filter_pod(req->filter, pod);
-	res->items = arena_new(&c->arena, n + 1, sizeof(*res->items));
-	for (struct pod_sandbox *pod = NULL; (pod = pod_sandbox_next(pods, pod));)
-		if (cri_filter_pod(req->filter, pod))
-			res->items[res->n_items++] = cri_pod_item(c, pod);
-	cri_reply(c, res);
-	pod_unlock(pods);
-	return 0;
-}

@@ -367,31 +367,6 @@ CRI_METHOD(container_stats)
 	return 0;
 }
 
-CRI_METHOD(list_container_stats)
-{
-	const Runtime__V1__ListContainerStatsRequest *req = request;
-	Runtime__V1__ListContainerStatsResponse *res = CRI_NEW(c, list_container_stats_response);
-	struct pod_manager *pods = c->cri->settings.pods;
-	struct container_view *views;
-	size_t n = 0, used = 0;
-
-	pod_lock(pods);
-	for (struct pod_sandbox *pod = NULL; (pod = pod_sandbox_next(pods, pod));)
-		list_for_each(it, &pod->containers, struct pod_container, link)
-			n++;
-	views = arena_new(&c->arena, n + 1, sizeof(*views));
-	for (struct pod_sandbox *pod = NULL; (pod = pod_sandbox_next(pods, pod));)
-		list_for_each(it, &pod->containers, struct pod_container, link)
-			if (it->visible && cri_filter_container_stats(req->filter, it))
-				view_container(c, it, &views[used++]);
-	pod_unlock(pods);
-	res->stats = arena_new(&c->arena, used + 1, sizeof(*res->stats));
-	for (size_t i = 0; i < used; i++)
-		res->stats[res->n_stats++] = stats_of(c, &views[i]);
-	cri_reply(c, res);
-	return 0;
-}
-
 CRI_METHOD(pod_sandbox_stats)
 {
 	const Runtime__V1__PodSandboxStatsRequest *req = request;
@@ -401,29 +376,6 @@ CRI_METHOD(pod_sandbox_stats)
 	res->stats = cri_pod_stats_of(c, req->pod_sandbox_id, err);
 	if (!res->stats)
 		return -ENOENT;
-	cri_reply(c, res);
-	return 0;
-}
-
-CRI_METHOD(list_pod_sandbox_stats)
-{
-	const Runtime__V1__ListPodSandboxStatsRequest *req = request;
-	Runtime__V1__ListPodSandboxStatsResponse *res = CRI_NEW(c, list_pod_sandbox_stats_response);
-	struct pod_manager *pods = c->cri->settings.pods;
-	struct pod_view *views;
-	size_t n = 0, used = 0;
-
-	pod_lock(pods);
-	for (struct pod_sandbox *pod = NULL; (pod = pod_sandbox_next(pods, pod));)
-		n++;
-	views = arena_new(&c->arena, n + 1, sizeof(*views));
-	for (struct pod_sandbox *pod = NULL; (pod = pod_sandbox_next(pods, pod));)
-		if (cri_filter_pod_stats(req->filter, pod))
-			view_pod(c, pod, &views[used++]);
-	pod_unlock(pods);
-	res->stats = arena_new(&c->arena, used + 1, sizeof(*res->stats));
-	for (size_t i = 0; i < used; i++)
-		res->stats[res->n_stats++] = pod_stats_of(c, &views[i]);
 	cri_reply(c, res);
 	return 0;
 }

@@ -131,6 +131,9 @@ int image_get(struct image_table *t, const char *name, struct image **ret, struc
 void image_list(struct image_table *t, struct image ***ret, size_t *ret_n);
 void image_list_free(struct image **list, size_t n);
 
+/* Another number, never 0, whenever the images or their names have changed. Any thread. */
+uint64_t image_table_version(const struct image_table *t);
+
 /* Allocated bytes and inodes of images (CRI ImageFsInfo) from kept sums; the mountpoint is
  * store_root(). */
 void image_fs_usage(struct image_table *t, uint64_t *ret_bytes, uint64_t *ret_inodes);

@@ -201,6 +201,7 @@ int image_table_reload(struct image_table *t, struct buf *note, struct err *err)
 		t->names = names;
 		t->used_bytes = bytes;
 		t->used_inodes = inodes;
+		t->version++;
 	}
 	map_done(&old_names);
 	drop_images(old, n_old);
@@ -226,6 +227,11 @@ void image_table_free(struct image_table *t)
 }
 
 /* ---- looking up ---- */
+
+uint64_t image_table_version(const struct image_table *t)
+{
+	return t->version;
+}
 
 /* Under the mutex: 1 found, 0 none, -ENOTUNIQ. */
 static int by_prefix(struct image_table *t, const char *hex, struct image **ret)

@@ -25,6 +25,7 @@ struct image_table {
 	pthread_cond_t cond;
 	struct image **images; /* oldest first */
 	size_t n_images;
+	_Atomic uint64_t version; /* of images and names */
 	struct map names;      /* id, tags and digests → struct image */
 	uint64_t used_bytes, used_inodes;
 	/* pull.c, fetch.c */

@@ -188,6 +188,7 @@ struct pod_sandbox {
 	char *dir;             /* <state>/pods/<id> */
 	struct pod_op *op;     /* running operation, or NULL */
 	struct list containers; /* struct pod_container.link, oldest first */
+	void *kept_row;        /* of whoever makes lists, NULL at first; freed with the pod */
 	/* the rest belongs to the room itself */
 	struct pod_sandbox_private *priv;
 };
@@ -212,6 +213,7 @@ struct pod_container {
 	size_t n_groups;
 	int stop_signal;        /* the one that will be used */
 	struct pod_op *op;
+	void *kept_row;         /* as the pod's */
 	struct pod_container_private *priv;
 };
 

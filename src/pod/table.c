@@ -222,6 +222,7 @@ void pod_sandbox_unref(struct pod_sandbox *p)
 	arena_done(&p->priv->limits);
 	fd_drop(&p->priv->kept_pidfd);
 	arena_done(&p->priv->arena);
+	free(p->kept_row);
 	free(p->priv);
 	free(p);
 }
@@ -244,6 +245,7 @@ void pod_container_unref(struct pod_container *c)
 	arena_done(&c->priv->limits);
 	pod_kept_done(&c->priv->kept);
 	arena_done(&c->priv->arena);
+	free(c->kept_row);
 	free(c->priv);
 	free(c);
 }

@@ -58,13 +58,29 @@ static size_t character(const uint8_t *p, const uint8_t *end)
 	return c < least || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) ? 0 : more + 1;
 }
 
+/* Eight bytes of ASCII, none of them NUL: nearly all text there is. */
+static bool is_plain(const uint8_t *p)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+	uint64_t word;
+
+	memcpy(&word, p, sizeof(word));
+	return !(word & highs) && !((word - ones) & ~word & highs);
+}
+
 static bool is_text(const uint8_t *p, const uint8_t *end)
 {
 	size_t n;
 
-	for (; p < end; p += n)
+	while (p < end) {
+		if (end - p >= 8 && is_plain(p)) {
+			p += 8;
+			continue;
+		}
 		if (!(n = character(p, end)))
 			return false;
+		p += n;
+	}
 	return true;
 }
 

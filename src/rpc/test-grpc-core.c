@@ -341,6 +341,33 @@ static void what_is_wrong_with_a_request_is_answered_without_a_body(void **state
 	}
 }
 
+/* Text is looked at in words: what is wrong is found wherever it stands in one. */
+static void text_is_checked_at_every_place(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+		bool text;
+	} cases[] = {
+		{ "a", 1, true }, { "\x7f", 1, true }, { "\0", 1, false }, { "\x80", 1, false }, { "\xff", 1, false },
+		{ "\xc3\xa4", 2, true }, { "\xc0\x80", 2, false }, { "\xe2\x82\xac", 3, true }, { "\xe2\x82", 2, false },
+		{ "\xed\xa0\x80", 3, false }, { "\xf0\x9f\x98\x80", 4, true }, { "\xf4\x90\x80\x80", 4, false },
+	};
+
+	for (size_t len = 0; len < 40; len++)
+		for (size_t at = 0; at <= len; at++)
+			for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+				uint8_t message[64] = { 1 << 3 | 2, (uint8_t)(len + cases[i].len) };
+				ProtobufCMessage *got = NULL;
+
+				memset(message + 2, 'x', len + cases[i].len);
+				memcpy(message + 2 + at, cases[i].bytes, cases[i].len);
+				assert_int_equal(rpc_pb_unpack(&containerd__task__v2__start_request__descriptor, message,
+							       2 + len + cases[i].len, &got, NULL) == 0, cases[i].text);
+				rpc_pb_free(got);
+			}
+}
+
 static void a_client_that_goes_on_sending_after_its_refusal_is_told_to_stop(void **state)
 {
 	CLEANUP(talk_end) struct talk t;
@@ -609,6 +636,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_call_may_come_byte_by_byte),
 		cmocka_unit_test(what_is_wrong_with_a_request_is_answered_without_a_body),
+		cmocka_unit_test(text_is_checked_at_every_place),
 		cmocka_unit_test(a_client_that_goes_on_sending_after_its_refusal_is_told_to_stop),
 		cmocka_unit_test(a_reset_cancels_the_call_and_swallows_its_answer),
 		cmocka_unit_test(resets_do_not_hide_calls_that_still_run),

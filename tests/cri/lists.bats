@@ -57,6 +57,41 @@ same() {
 	[ -z "$(rpc_stream StreamPodSandboxes 'filter { state { state: SANDBOX_NOTREADY } }')" ]
 }
 
+@test "rows that are kept say what fresh ones say, whatever happens to what they are of" {
+	local by_id running exited pod2 image_id
+	image_id=$(crictl inspecti -o json "$image" | jq -r .status.id)
+	by_id=$(crictl create "$pod" "$(container_config by-id 'sleep 1000' "{\"image\": {\"image\": \"$image_id\"}}")" "$pod_json")
+	named() { rpc ListContainers "filter { id: \"$by_id\" }" | sed -n '/^  image {/,/}/s/^    image: //p'; }
+	caisson() { "$build/src/prog/caisson/caisson" --address "$socket" "$@"; }
+	[ "$(named)" = "\"$image\"" ]
+	caisson tag "$image" 0.test/first:1
+	[ "$(named)" = '"0.test/first:1"' ]
+	caisson untag 0.test/first:1
+	[ "$(named)" = "\"$image\"" ]
+	state() { rpc ListContainers "filter { id: \"$by_id\" }" | sed -n 's/^  state: //p'; }
+	[ "$(state)" = "" ] # CREATED is 0
+	crictl start "$by_id"
+	[ "$(state)" = CONTAINER_RUNNING ]
+	exited=$(run_container "$pod" "$pod_json" exited 'exit 3')
+	wait_state "$exited" CONTAINER_EXITED
+	pod2=$(crictl runp "$(pod_config second)")
+	rpc ListPodSandbox "filter { id: \"$pod2\" }" >"$dir/ready"
+	! grep -q SANDBOX_NOTREADY "$dir/ready"
+	crictl stopp "$pod2"
+	rpc ListPodSandbox "filter { id: \"$pod2\" }" | grep -q SANDBOX_NOTREADY
+	rpc ListContainers >"$dir/kept"
+	rpc ListPodSandbox >>"$dir/kept"
+	daemon_kill
+	daemon_start # keeps nothing of the other's
+	rpc ListContainers >"$dir/fresh"
+	rpc ListPodSandbox >>"$dir/fresh"
+	[ "$(grep -c '^containers' "$dir/kept")" -ge 22 ]
+	diff "$dir/kept" "$dir/fresh"
+	crictl rmp -f "$pod2"
+	crictl rm -f "$by_id" "$exited"
+	[ -z "$(rpc ListContainers "filter { id: \"$by_id\" }")" ]
+}
+
 @test "stats of containers and pods, streamed" {
 	id=$(run_container "$pod" "$pod_json" running 'sleep 1000')
 	stats=$(rpc_stream StreamContainerStats)
