@@ -66,7 +66,7 @@ same() {
 	[ "$(named)" = "\"$image\"" ]
 	caisson tag "$image" 0.test/first:1
 	[ "$(named)" = '"0.test/first:1"' ]
-	caisson untag 0.test/first:1
+	caisson rmi 0.test/first:1
 	[ "$(named)" = "\"$image\"" ]
 	state() { rpc ListContainers "filter { id: \"$by_id\" }" | sed -n 's/^  state: //p'; }
 	[ "$(state)" = "" ] # CREATED is 0
@@ -85,7 +85,7 @@ same() {
 	daemon_start # keeps nothing of the other's
 	rpc ListContainers >"$dir/fresh"
 	rpc ListPodSandbox >>"$dir/fresh"
-	[ "$(grep -c '^containers' "$dir/kept")" -ge 22 ]
+	[ "$(grep -c '^containers' "$dir/kept")" -ge 2 ]
 	diff "$dir/kept" "$dir/fresh"
 	crictl rmp -f "$pod2"
 	crictl rm -f "$by_id" "$exited"
