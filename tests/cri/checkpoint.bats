@@ -39,10 +39,10 @@ wait_count() { # pod container number
 	log_of "$1" "$2" | tail
 	return 1
 }
-# restored NAME ARCHIVE: created from it; prints the id
+# restored NAME ARCHIVE [CONFIG]: created from it; prints the id
 restored() {
 	local extra
-	extra=$(jq -c --arg a "$2" '. + {image: {image: $a}}' <<<"$own_pid")
+	extra=$(jq -c --arg a "$2" '. + {image: {image: $a}}' <<<"${3:-$own_pid}")
 	crictl create "$pod" "$(container_config "$1" 'not used' "$extra")" "$pod_json"
 }
 
@@ -172,6 +172,62 @@ restored() {
 	d=$(($(counts two a | head -n 1) - $(counts two b | head -n 1)))
 	[ "${d#-}" -le 15 ]
 	crictl rmp -f "$p"
+}
+
+@test "a container in the pod's pid namespace goes on there, beside its other processes" {
+	works
+	id=$(run_container "$pod" "$pod_json" shared "$counter")
+	wait_count one shared 3
+	crictl checkpoint --export "$dir/shared.tar" "$id"
+	crictl rm -f "$id"
+	id=$(restored shared-back "$dir/shared.tar" '{}')
+	crictl start "$id"
+	wait_count one shared-back $(($(counts one shared-back | head -n 1) + 3))
+	[ "$(readlink "/proc/$(crictl inspect "$id" | jq -r .info.pid)/ns/pid")" = \
+		"$(readlink "/proc/$(crictl inspectp "$pod" | jq -r .info.pid)/ns/pid")" ]
+	crictl stop -t 0 "$id"
+	[ "$(crictl inspectp "$pod" | jq -r .status.state)" = SANDBOX_READY ]
+}
+
+@test "a terminal is one again: what is typed arrives, what is said is seen" {
+	works
+	tty=$(jq -c '. + {tty: true, stdin: true}' <<<"$own_pid")
+	id=$(run_container "$pod" "$pod_json" typed 'n=0; while read -r x; do n=$((n+1)); test -t 0 -a -t 1 && echo "line $n is $x"; done' "$tty")
+	say() { # container, name, text, what is answered
+		local i
+		echo "$3" >"$dir/said"
+		timeout -s KILL 20 nsenter --net="/proc/$holder/ns/net" crictl --config "$dir/crictl.yaml" attach -i "$1" \
+			<"$dir/said" >"$dir/answered" 2>&1 3>&- &
+		i=$!
+		for _ in $(seq 200); do log_of one "$2" | grep -q "$4" && break; sleep 0.05; done
+		kill $i 2>/dev/null || true
+		log_of one "$2" | grep -q "$4" || { log_of one "$2"; cat "$dir/answered"; return 1; }
+	}
+	say "$id" typed first 'line 1 is first'
+	crictl checkpoint --export "$dir/typed.tar" "$id"
+	crictl rm -f "$id"
+	id=$(restored typed-back "$dir/typed.tar" "$tty")
+	crictl start "$id"
+	say "$id" typed-back second 'line 2 is second'
+	crictl rm -f "$id"
+}
+
+@test "in a user namespace: CRIU joins no network from there, and what it says is said" {
+	works
+	json=$(pod_config mapped '{"linux": {"security_context": {"namespace_options": {"userns_options":
+		{"mode": 0, "uids": [{"host_id": 200000, "container_id": 0, "length": 65536}], "gids": [{"host_id": 200000, "container_id": 0, "length": 65536}]}}}}}')
+	p=$(crictl runp "$json") || skip "no user namespaces for pods here"
+	id=$(run_container "$p" "$json" m "$counter" "$own_pid")
+	wait_count mapped m 3
+	crictl checkpoint --export "$dir/m.tar" "$id"
+	crictl rm -f "$id"
+	id=$(crictl create "$p" "$(container_config m-back 'not used' "$(jq -c --arg a "$dir/m.tar" '. + {image: {image: $a}}' <<<"$own_pid")")" "$json")
+	run crictl start "$id"
+	[ "$status" -ne 0 ]
+	[[ $output == *"criu restore failed: Error"*"net: Operation not permitted"* ]] || { echo "$output"; false; }
+	[ "$(crictl inspect "$id" | jq -r '.status.state + .status.reason')" = CONTAINER_EXITEDStartError ]
+	crictl rmp -f "$p"
+	[ -z "$(ls "$dir/root/checkpoints")" ]
 }
 
 # image_of ARCHIVE NAME: an image whose one layer is the archive's content, in the registry
