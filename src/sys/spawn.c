@@ -70,6 +70,28 @@ static int drain(int fd, struct buf *into)
 	return n <= 0;
 }
 
+/* Who leaves without reading is its own affair: the signal for it is taken back, whatever the process
+ * makes of signals, which may be a container's just before its program. */
+static ssize_t write_quietly(int fd, const char *data, size_t len)
+{
+	const struct timespec at_once = { 0 };
+	sigset_t broken, before, pending;
+	ssize_t n;
+	int e;
+
+	sigemptyset(&broken);
+	sigaddset(&broken, SIGPIPE);
+	sigpending(&pending);
+	pthread_sigmask(SIG_BLOCK, &broken, &before);
+	n = write(fd, data, len);
+	e = errno;
+	if (n < 0 && e == EPIPE && !sigismember(&pending, SIGPIPE))
+		sigtimedwait(&broken, NULL, &at_once);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	errno = e;
+	return n;
+}
+
 int sys_spawn_run(const struct sys_spawn *what, struct buf *out, struct buf *err_out, int *ret_status)
 {
 	autofd int in_r = -EBADF, in_w = -EBADF, out_r = -EBADF, out_w = -EBADF, err_r = -EBADF,
@@ -117,9 +139,8 @@ int sys_spawn_run(const struct sys_spawn *what, struct buf *out, struct buf *err
 			continue;
 		exited = p[3].revents;
 		if (p[0].revents) {
-			ssize_t n = write(in_w, input, left);
+			ssize_t n = write_quietly(in_w, input, left);
 
-			/* SIGPIPE is ignored by every program of ours; a reader that left is its own affair */
 			if (n > 0) {
 				input += n;
 				left -= (size_t)n;

@@ -33,7 +33,8 @@ static int stream(struct grpc_client *client, const char *path, const struct buf
 
 		r = grpc_stream_next(s, &message, err);
 		n += r > 0;
-		fwrite(message.data, 1, message.len, stdout);
+		if (message.len)
+			fwrite(message.data, 1, message.len, stdout);
 		fflush(stdout);
 	}
 	fprintf(stderr, "%lld messages\n", (long long)n);
@@ -84,5 +85,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s: %s\n", err_kind_info(err.kind)->name, text);
 		return 1;
 	}
-	return fwrite(response.data, 1, response.len, stdout) == response.len ? 0 : 1;
+	return !response.len || fwrite(response.data, 1, response.len, stdout) == response.len ? 0 : 1;
 }

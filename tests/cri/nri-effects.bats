@@ -87,6 +87,12 @@ plugin" ]
 	rules adjust "[{\"event\": \"CreateContainer\", \"adjust\": {\"hooks\": {\"create_runtime\": $(hook create_runtime "$out" ', "FAILS=1"')}}}]"
 	run run_container "$pod" "$pod_json" fails 'sleep 1'
 	[ "$status" -ne 0 ] && [[ $output == *hook* ]]
+	# that end without reading their state, though it is more than a pipe holds
+	local true='[{"path": "/bin/true"}]'
+	rules adjust "[{\"event\": \"CreateContainer\", \"adjust\": {\"annotations\": {\"long\": \"$(head -c 100000 /dev/zero | tr '\0' x)\"},
+		\"hooks\": {\"prestart\": $true, \"create_runtime\": $true, \"create_container\": $true, \"start_container\": $true, \"poststart\": $true, \"poststop\": $true}}}]"
+	c=$(run_container "$pod" "$pod_json" unread 'sleep 1000')
+	crictl rm -f "$c"
 	refused '{"hooks": {"poststop": [{"path": "sh"}]}}' 'NRI plugin 10-adjust: hook sh: not an absolute path'
 }
 

@@ -75,3 +75,14 @@ hook() { printf '{path:"/bin/sh",args:["sh","-c","read -r s; echo %s $(readlink 
 	grep -q "$CG/c1" "$T/cg"
 	[ "$(cat "$T/net")" != "$(readlink /proc/self/ns/net)" ]
 }
+
+@test "a hook that ends without reading its state, which is more than a pipe holds, harms nothing" {
+	local true='{path:"/bin/true"}'
+	head -c 100000 /dev/zero | tr '\0' x >"$T/long"
+	spec ".hooks={prestart:[$true],createRuntime:[$true],createContainer:[$true],startContainer:[$true],poststart:[$true],poststop:[$true]}
+		| .process.args=[\"sh\",\"-c\",\"echo runs\"]"
+	jq --rawfile long "$T/long" '.annotations.long=$long' "$B/config.json" >"$T/c.json" && mv "$T/c.json" "$B/config.json"
+	run_c1
+	echo "$status: $output $stderr"
+	[ "$status" = 0 ] && [ "$output" = runs ]
+}

@@ -379,13 +379,13 @@ int main(int argc, char **argv)
 
 	log_setup("caissond", LOG_INFO);
 	r = daemon_configure(&d, argc, argv, &err);
-	if (r > 0)
-		return 0;
 	if (r == 0) {
 		log_setup("caissond", (enum log_level)d.config.log_level);
 		r = run(&d, &err);
-		close_all(&d);
+	} else if (r > 0) {
+		return 0;
 	}
+	close_all(&d);
 	if (r < 0)
 		log_error("%s", err.text);
 	else
