@@ -140,7 +140,7 @@ restored() {
 	tar -xOf "$dir/pod.tar" pod.dump | jq -e '.metadata or .name'
 	n=$(counts one b | tail -n 1)
 	wait_count one b $((n + 2))
-	run rpc CheckpointPod "pod_sandbox_id: \"$pod\" output_path: \"$dir/pod.tar\" container_ids: \"${a:0:63}0\""
+	run rpc CheckpointPod "pod_sandbox_id: \"$pod\" output_path: \"$dir/pod.tar\" container_ids: \"${a:0:63}$(tr 0-9a-f 1-9a-f0 <<<"${a:63}")\""
 	[ "$status" -ne 0 ]
 }
 
