@@ -24,3 +24,5 @@ demands() {
 @test "each demand of the runtime specification has a test that exists" { demands docs/runtime-spec.md 40; }
 
 @test "each demand of NRI has a test that exists" { demands docs/nri.md 38; }
+
+@test "each demand of the CRI has a test that exists" { demands docs/cri-demands.md 40; }
