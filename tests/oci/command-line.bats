@@ -1,4 +1,4 @@
-# The command line beyond the life of a container: features, completion, logs, sockets, flags.
+# The command line beyond the life of a container: features, logs, sockets, flags.
 
 setup() {
 	load lib
@@ -34,31 +34,6 @@ teardown() { oci_teardown; }
 		spec '.ociVersion=$v' --arg v "$v"
 		rt run -b "$B" c1
 	done
-}
-
-@test "completion offers commands, options and ids" {
-	only_ours "its own"
-	"$RUNTIME" completion bash >"$T/bash"
-	spec '.process.args=["sleep","100"]'
-	start_c1
-	complete_() (
-		# shellcheck disable=SC1091
-		. "$T/bash"
-		caisson-oci() { "$RUNTIME" "$@"; }
-		COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
-		_caisson_oci
-		echo "${COMPREPLY[*]}"
-	)
-	[ "$(complete_ caisson-oci che)" = checkpoint ]
-	[ "$(complete_ caisson-oci --log x del)" = delete ]
-	[ "$(complete_ caisson-oci exec --pidfd)" = --pidfd-socket ]
-	[ "$(complete_ caisson-oci --root "$ROOT" kill "")" = c1 ]
-	[[ " $(complete_ caisson-oci --) " == *" --systemd-cgroup "* ]]
-	"$RUNTIME" completion fish | grep -q "__fish_seen_subcommand_from update' -l cpuset-cpus -r"
-	"$RUNTIME" completion zsh | grep -q "'--pid-file\[where the process id is written\]:value:_files'"
-	! command -v zsh >/dev/null || "$RUNTIME" completion zsh | zsh -n /dev/stdin
-	run "$RUNTIME" completion tcsh
-	[ "$status" -eq 1 ]
 }
 
 @test "every command has a help with its options" {

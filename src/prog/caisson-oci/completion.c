@@ -135,7 +135,8 @@ static void zsh(struct global *g, const struct rows *global)
 	struct rows rows;
 
 	printf("#compdef caisson-oci\n# zsh completion of caisson-oci\n"
-	       "_caisson_oci_ids() { local -a ids; ids=(${(f)\"$(caisson-oci list -q 2>/dev/null)\"}); compadd -a ids }\n"
+	       "_caisson_oci_ids() {\n\tlocal -a ids\n"
+	       "\tids=(${(f)\"$(caisson-oci $root list -q 2>/dev/null)\"})\n\tcompadd -a ids\n}\n"
 	       "_caisson_oci_commands() {\n\tlocal -a commands=(");
 	for (size_t i = 0; i < n_commands; i++) {
 		printf("\n\t\t'%s:", commands[i].name);
@@ -143,9 +144,10 @@ static void zsh(struct global *g, const struct rows *global)
 		printf("'");
 	}
 	printf(")\n\t_describe command commands\n}\n"
-	       "_caisson_oci() {\n\tlocal state line\n\t_arguments -C");
+	       "_caisson_oci() {\n\tlocal state line\n\tlocal -A opt_args\n\tlocal -a root\n\t_arguments -C");
 	zsh_rows(global);
 	printf(" \\\n\t\t'1:command:_caisson_oci_commands' '*::argument:->rest'\n\t[[ $state = rest ]] || return\n"
+	       "\t[[ -z $opt_args[--root] ]] || root=(--root $opt_args[--root])\n"
 	       "\tcase $line[1] in\n");
 	for (size_t i = 0; i < n_commands; i++) {
 		rows_of(g, &commands[i], &rows);
@@ -157,13 +159,30 @@ static void zsh(struct global *g, const struct rows *global)
 	printf("\tesac\n}\n_caisson_oci \"$@\"\n");
 }
 
-static void fish_rows(const char *condition, const char *name, const struct rows *rows)
+/* What is typed before the word: the command, if any, and whose records are meant. */
+static void fish_functions(const struct rows *global)
+{
+	printf("function __caisson_oci_in\n\tset -l words (commandline -opc)\n\tset -l values");
+	for (size_t i = 0; i < global->n; i++)
+		if (takes_value(&global->list[i]))
+			printf(" --%s", global->list[i].name);
+	printf("\n\tset -l command\n\tset -l skip 0\n\tfor word in $words[2..-1]\n"
+	       "\t\tif test $skip = 1\n\t\t\tset skip 0\n"
+	       "\t\telse if contains -- $word $values\n\t\t\tset skip 1\n"
+	       "\t\telse if not string match -q -- '-*' $word\n\t\t\tset command $word\n\t\t\tbreak\n\t\tend\n"
+	       "\tend\n\ttest \"$command\" = \"$argv[1]\"\nend\n"
+	       "function __caisson_oci_ids\n\tset -l words (commandline -opc)\n\tset -l root\n"
+	       "\tset -l at (contains -i -- --root $words); and set root --root $words[(math $at + 1)]\n"
+	       "\tcaisson-oci $root list -q 2>/dev/null\nend\n");
+}
+
+static void fish_rows(const char *command, const struct rows *rows)
 {
 	for (size_t i = 0; i < rows->n; i++) {
 		const struct option *o = &rows->list[i];
 
-		printf("complete -c caisson-oci -n '%s%s' -l %s%s", condition, name, o->name,
-		       takes_value(o) ? " -r" : "");
+		printf("complete -c caisson-oci -n '__caisson_oci_in \"%s\"' -l %s%s", command, o->name,
+		       takes_value(o) ? " -r -F" : "");
 		if (o->letter)
 			printf(" -s %c", o->letter);
 		printf(" -d '");
@@ -177,16 +196,17 @@ static void fish(struct global *g, const struct rows *global)
 	struct rows rows;
 
 	printf("# fish completion of caisson-oci\ncomplete -c caisson-oci -f\n");
-	fish_rows("__fish_use_subcommand", "", global);
+	fish_functions(global);
+	fish_rows("", global);
 	for (size_t i = 0; i < n_commands; i++) {
-		printf("complete -c caisson-oci -n __fish_use_subcommand -a %s -d '", commands[i].name);
+		printf("complete -c caisson-oci -n '__caisson_oci_in \"\"' -a %s -d '", commands[i].name);
 		put_quoted(commands[i].help, "\\");
 		printf("'\n");
 		rows_of(g, &commands[i], &rows);
-		fish_rows("__fish_seen_subcommand_from ", commands[i].name, &rows);
+		fish_rows(commands[i].name, &rows);
 		if (takes_id(&commands[i]))
-			printf("complete -c caisson-oci -n '__fish_seen_subcommand_from %s' -a "
-			       "'(caisson-oci list -q 2>/dev/null)'\n", commands[i].name);
+			printf("complete -c caisson-oci -n '__caisson_oci_in %s' -a '(__caisson_oci_ids)'\n",
+			       commands[i].name);
 	}
 }
 
