@@ -93,6 +93,36 @@ static void another_process_can_be_moved(void **state)
 	remove_it(cg);
 }
 
+static void systemd_moves_a_process_there_or_below(void **state)
+{
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	struct cgroup *cg = make("attached", NULL, &a), *sub = NULL;
+	pid_t pids[2];
+
+	assert_int_equal(cgroup_can_attach(cg), by_systemd);
+	for (size_t i = 0; i < ARRAY_LEN(pids); i++) {
+		pids[i] = fork();
+		if (pids[i] == 0)
+			_exit(sleeper());
+	}
+	if (by_systemd) {
+		OK(cgroup_create_sub(cg, "below", &sub, err));
+		OK(cgroup_attach(cg, NULL, pids[0], err));
+		wait_populated(cg, 1);
+		/* systemd's paths are of its own hierarchy, where v2 is not it */
+		if (host->mode == CGROUP_V2) {
+			OK(cgroup_attach(cg, sub, pids[1], err));
+			wait_populated(sub, 1);
+		}
+		cgroup_free(sub);
+	}
+	remove_it(cg);
+	for (size_t i = 0; i < ARRAY_LEN(pids); i++) {
+		kill(pids[i], SIGKILL);
+		wait_for(pids[i]);
+	}
+}
+
 static int fork_bomb(void)
 {
 	for (;;)
@@ -239,6 +269,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(it_is_made_in_every_hierarchy_and_removed),
 	cmocka_unit_test(a_child_enters_every_hierarchy_by_itself),
 	cmocka_unit_test(another_process_can_be_moved),
+	cmocka_unit_test(systemd_moves_a_process_there_or_below),
 	cmocka_unit_test(a_fork_bomb_leaves_nothing_behind),
 	cmocka_unit_test(whoever_forks_faster_than_a_list_is_read_dies_too),
 	cmocka_unit_test(frozen_processes_stand_still_and_can_be_killed),

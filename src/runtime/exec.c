@@ -88,7 +88,7 @@ struct execution {
 	size_t filter_size;
 	struct child child;
 	int dir, sync, pidfd, init;
-	bool stays; /* we are in the container's user namespace and have no way back */
+	bool stays; /* we are in the container's user namespace */
 	pid_t pid;
 };
 
@@ -183,7 +183,9 @@ static int prepare(struct execution *e, struct err *err)
 	if (r < 0)
 		return r;
 	plan_groups(e->record.annotations, e->record.n_annotations, &e->process);
-	if (e->stays && plan_denied_groups(&e->process, err) < 0)
+	/* by the one that the process will be in: ours, unless the child joins another */
+	if ((e->stays || (!(e->record.namespaces & 1U << NS_USER) && !ns_user_is_initial())) &&
+	    plan_denied_groups(&e->process, err) < 0)
 		return -EINVAL;
 	e->process.new_keyring = false; /* the container's session keyring is not ours to replace */
 	if (e->process.terminal && e->what->console_socket < 0 && e->what->terminal < 0)

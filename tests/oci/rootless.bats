@@ -24,6 +24,7 @@ teardown() {
 	local id
 	if [ -n "${U:-}" ]; then
 		for id in $(urt list -q); do urt delete -f "$id"; done
+		[ -z "${engine:-}" ] || kill "$engine" 2>/dev/null || true
 		rm -rf "$U"
 	fi
 	oci_teardown
@@ -66,6 +67,36 @@ uscript() { uspec '.process.args=["sh","-c",$s]' --arg s "$1"; }
 	urt delete -f r2
 	[ -z "$(urt list -q)" ]
 	[ ! -e "$U/run/caisson-oci/r2" ]
+}
+
+# As an engine without privileges has it: the runtime is called by root of a user namespace that is
+# the engine's, while the pid namespace is the host's.
+@test "root of an engine's user namespace: create, exec, join, and nothing of it stays" {
+	uspec 'del(.linux.uidMappings, .linux.gidMappings) | .linux.namespaces|=map(select(.type != "user"))
+		| .process.args=["sleep","100"]'
+	as unshare --user --map-root-user --mount sh -c 'echo $$ >"$0" && exec sleep 1000' "$U/run/engine" &
+	eventually [ -s "$U/run/engine" ]
+	engine=$(cat "$U/run/engine")
+	urt() { as nsenter -t "$engine" --user --mount --preserve-credentials --wd=/ "$U/caisson-oci" "$@"; }
+	urt run -d -b "$B" r1 >"$T/out" 2>&1 </dev/null || { cat "$T/out"; false; }
+	[ "$(urt exec r1 echo hi)" = hi ]
+	run urt exec r1 sh -c 'cat /proc/1/cmdline; exit 9'
+	[ "$status" = 9 ]
+	[[ "$output" == *sleep* ]]
+	# a second container in the first one's namespaces, of pids too, with a user namespace of its own or not
+	uspec '.linux.namespaces|=map(if .type == "pid" or .type == "uts" then .path="/proc/\($pid)/ns/\(.type)" else . end)
+		| del(.hostname) | .process.args=["cat","/proc/1/cmdline"] | .mounts|=map(select(.type != "sysfs"))' \
+		--argjson pid "$(urt state r1 | jq .pid)"
+	run urt run -b "$B" r2
+	[ "$status" = 0 ] || { echo "$output"; false; }
+	[[ "$output" == sleep* ]]
+	uspec '.linux.namespaces+=[{type:"user"}] | .linux.uidMappings=[{containerID:0,hostID:0,size:1}] | .linux.gidMappings=.linux.uidMappings
+		| .linux.namespaces|=map(if .type == "pid" then del(.path) else . end) | .process.args=["readlink","/proc/self/ns/uts"]'
+	run urt run -b "$B" r3
+	[ "$status" = 0 ] || { echo "$output"; false; }
+	[ "$output" = "$(readlink "/proc/$(urt state r1 | jq .pid)/ns/uts")" ]
+	urt delete -f r1
+	[ -z "$(urt list -q)" ]
 }
 
 @test "what a user cannot have is refused by name, and nothing is left" {

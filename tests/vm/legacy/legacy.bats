@@ -1,4 +1,5 @@
-# systemd on the hierarchies of cgroup v1, alone or beside one of v2 (hybrid).
+# systemd on the hierarchies of cgroup v1, alone or beside one of v2 (hybrid), as it mounts them itself;
+# tests/oci/legacy.bats has the same on this host's kernel, whose v1 has every controller.
 #
 # Debian 13's kernel has no memory and no cpuset in v1 any more: on the hybrid layout they are in
 # v2, on v1 alone nowhere, and a limit of them is refused by that name.
