@@ -539,11 +539,11 @@ char *pod_checkpoint_of(const struct pod_container *c, struct arena *a)
 	return NULL;
 }
 
-void pod_checkpoint_sweep(struct pod_manager *m, const char *id)
+int pod_checkpoint_sweep(struct pod_manager *m, const char *id)
 {
 	autofree char *dir = mem_printf("%s/%s", m->checkpoints_dir, id);
 
-	sys_remove_tree(AT_FDCWD, dir);
+	return sys_remove_tree(AT_FDCWD, dir);
 }
 
 int pod_checkpoint_forget(const struct pod_container *c, struct err *err)

@@ -34,7 +34,7 @@ char *pod_checkpoint_of(const struct pod_container *c, struct arena *a);
 /* It was restored, or will not be. */
 int pod_checkpoint_forget(const struct pod_container *c, struct err *err);
 /* Of a container or a restore that nobody knows. */
-void pod_checkpoint_sweep(struct pod_manager *m, const char *id);
+int pod_checkpoint_sweep(struct pod_manager *m, const char *id);
 /* A directory of its own below checkpoints_dir, empty. */
 int pod_checkpoint_dir(struct pod_manager *m, const char *id, const char *name, struct arena *a, char **ret,
 		       struct err *err);

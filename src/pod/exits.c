@@ -98,20 +98,25 @@ int pod_container_reconcile(struct pod_container *c, bool shim_alive, struct err
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	struct pod_manager *m = c->priv->m;
 	struct shim_exit e = { 0 };
-	bool changed = false, known = shim_exit_read(c->dir, &a, &e, NULL) == 0, oom = false;
+	struct err why = ERR_INIT;
+	bool changed = false, known = shim_exit_read(c->dir, &a, &e, &why) == 0, oom = false;
+	const char *message = UNKNOWN_WHY;
 	int code = UNKNOWN_CODE, end = -EAGAIN;
 
 	if (!known && !shim_alive && pod_container_in(c, POD_RUNNING)) {
 		end = str_eq(c->priv->boot_id, sys_boot_id()) ? pod_container_status(c, &code) : -ENODATA;
 		oom = end == 0 && c->cgroup_path && pod_cgroup_oom_killed(c->cgroup_path);
 	}
+	/* a record that is there and cannot be read is another reason than none */
+	if (!known && why.kind != ERR_NOT_FOUND)
+		message = arena_printf(&a, "its exit code is not known: %s", why.text);
 	pod_lock(m);
 	if (known)
 		changed = set_recorded(c, &e);
 	else if (end == 0 && c->state == POD_RUNNING)
 		changed = pod_container_set_exited(c, code, 0, oom, NULL, NULL);
 	else if (end == -ENODATA && c->state == POD_RUNNING)
-		changed = pod_container_set_exited(c, UNKNOWN_CODE, 0, false, "Unknown", UNKNOWN_WHY);
+		changed = pod_container_set_exited(c, UNKNOWN_CODE, 0, false, "Unknown", message);
 	pod_unlock(m);
 	return changed ? pod_container_commit(c, err) : 0;
 }

@@ -218,6 +218,25 @@ static int delete_by_shim(struct pod_container *c, const char *address, struct e
 	return r < 0 && err->kind == ERR_NOT_FOUND ? 0 : r;
 }
 
+int pod_runtime_cleanup(struct pod_manager *m, const struct shim_launch *launch, const char *id,
+			struct pod_process process, const char *cgroup, struct err *err)
+{
+	autofree char *record = mem_printf("%s/%s", m->runtime_root, id);
+	struct err own = ERR_INIT;
+	int r = shim_cleanup(launch, id, m->runtime_root, time_now_mono() + POD_CLEANUP_TIME, &own);
+
+	if (r == 0)
+		return cgroup ? pod_cgroup_destroy(cgroup, err) : 0;
+	/* a record that it cannot read must not keep a container for ever: all that it could kill is in there */
+	pod_process_kill(process);
+	if (cgroup && pod_cgroup_destroy(cgroup, NULL) == 0 &&
+	    pod_process_gone(process, time_now_mono() + POD_KILL_TIME) && sys_remove_tree(AT_FDCWD, record) == 0)
+		return 0;
+	if (err)
+		*err = own;
+	return r;
+}
+
 int pod_container_task_delete(struct pod_container *c, struct err *err)
 {
 	struct pod_manager *m = c->priv->m;
@@ -236,8 +255,7 @@ int pod_container_task_delete(struct pod_container *c, struct err *err)
 			err_clear(err);
 			pod_shim_launch(c->pod, &launch);
 			launch.bundle = c->dir;
-			r = shim_cleanup(&launch, c->id, m->runtime_root, time_now_mono() + POD_CLEANUP_TIME,
-					 err);
+			r = pod_runtime_cleanup(m, &launch, c->id, pod_container_process(c), c->cgroup_path, err);
 		}
 		/* whatever the shim and the runtime's record knew of it: the kernel knows whether it is there */
 		if (r == 0 && c->cgroup_path)

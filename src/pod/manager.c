@@ -158,6 +158,7 @@ void pod_manager_free(struct pod_manager *m)
 	map_done(&m->containers);
 	map_done(&m->pod_keys);
 	map_done(&m->container_keys);
+	map_done(&m->newer);
 	pthread_cond_destroy(&m->changed);
 	pthread_mutex_destroy(&m->lock);
 	pthread_mutex_destroy(&m->cgroups);

@@ -26,6 +26,7 @@
 #include "sys/sys.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* The kernel's own part of settings that is asked once. */
 struct pod_host {
@@ -56,11 +57,13 @@ struct pod_manager {
 	pthread_mutex_t cgroups; /* over looking for and removing directories above pods; before lock */
 	struct map pods, containers;           /* by id */
 	struct map pod_keys, container_keys;   /* by key */
+	struct map newer;                      /* ids and keys of pods of a newer Caisson; newer.c */
 	struct list order;                     /* struct pod_sandbox_private.link, oldest first */
 	pod_event_fn on_event;                 /* may be NULL */
 	void *on_event_user;
 	size_t n_working;                      /* workers between submit and their end */
 	bool closing;
+	atomic_bool sweep_again;               /* recover.c */
 
 	struct event_timer *retry;             /* loop thread; recover.c */
 	struct event_timer *patrol;            /* loop thread; patrol.c */
@@ -174,6 +177,10 @@ void pod_container_say(struct pod_container *c, const char *reason, const char *
 
 /* ---- record.c: pods and containers in the store ---- */
 
+/* Of the records that are written; those of before had none. Higher: a change that this program could
+ * not read. */
+enum { POD_RECORD_FORMAT = 1 };
+
 int pod_sandbox_commit(struct pod_sandbox *p, struct err *err);
 int pod_container_commit(struct pod_container *c, struct err *err);
 int pod_sandbox_forget(struct pod_sandbox *p, struct err *err);
@@ -182,6 +189,16 @@ int pod_container_forget(struct pod_container *c, struct err *err);
 /* All records into the tables. One that cannot be read is set aside (kind "pod.damaged"…) with
  * a line in note. */
 int pod_records_load(struct pod_manager *m, struct buf *note, struct err *err);
+
+/* ---- newer.c ---- */
+
+/* Fills m->newer, with a line in note for each pod. */
+int pod_newer_find(struct pod_manager *m, struct buf *note, struct err *err);
+
+/* ---- damage.c ---- */
+
+/* The `run` of an operation that looks at the files of all that runs. */
+int pod_damage_op(struct pod_op *op, struct err *err);
 
 /* Deep copies, by the field tables. */
 int pod_config_copy(const struct pod_config *from, struct arena *a, struct pod_config **ret, struct err *err);
@@ -298,6 +315,10 @@ int pod_sandbox_purge(struct pod_op *op, struct pod_sandbox *p, struct err *err)
 int pod_container_halt(struct pod_op *op, struct pod_container *c, int sig, struct err *err);
 /* SIGKILL to all of it, by the shim; or without one, then its end has been waited for and noted. */
 int pod_container_kill(struct pod_container *c, struct err *err);
+/* What is left of a container or pause without a shim: by the runtime's record, and where that cannot be
+ * read, by the kernel. cgroup may be NULL. */
+int pod_runtime_cleanup(struct pod_manager *m, const struct shim_launch *launch, const char *id,
+			struct pod_process process, const char *cgroup, struct err *err);
 /* Waits for EXITED until the deadline, then asks the kernel. */
 int pod_container_await(struct pod_container *c, int64_t deadline, struct err *err);
 /* Killed if it runs, then task, snapshot, directory, record. Held by op. */

@@ -240,6 +240,7 @@ struct pod_settings {
 	int64_t cni_timeout;             /* ns */
 	const struct nri_settings *nri;  /* NULL: no plugins; its host is the manager's to fill */
 	struct buf *note;                /* may be NULL: lines for the log about damaged records */
+	void (*say)(enum log_level level, const char *text); /* may be NULL: a line for the log; any thread */
 };
 
 /* Reads all records, finds the shims of an earlier daemon, reconciles with the kernel, and

@@ -14,7 +14,7 @@ enum { RECORD_MAX = 24 * 1024 * 1024 };
 
 struct pod_record {
 	struct pod_config config;
-	int32_t state, want;
+	int32_t format, state, want;
 	bool visible, torn_down;
 	int64_t created_at;
 	char **ips;
@@ -26,6 +26,8 @@ struct pod_record {
 };
 
 static const struct json_field pod_record_fields[] = {
+	/* first, in all versions to come: newer.c */
+	JSON_FIELD(I32, struct pod_record, format, "format", 0),
 	JSON_FIELD_OBJ(OBJ, struct pod_record, config, "config", JSON_REQUIRED, &pod_config_type),
 	JSON_FIELD(I32, struct pod_record, state, "state", JSON_ALWAYS),
 	JSON_FIELD(I32, struct pod_record, want, "want", 0),
@@ -47,7 +49,7 @@ static const struct json_type pod_record_type = JSON_TYPE("pod record", struct p
 struct container_record {
 	char *pod_id;
 	struct pod_container_config config;
-	int32_t state, want;
+	int32_t format, state, want;
 	bool visible, starting, task;
 	char *image_id, *image_ref, *reason, *message, *log_path, *cgroup_path, *boot_id;
 	int64_t created_at, started_at, finished_at;
@@ -58,6 +60,7 @@ struct container_record {
 };
 
 static const struct json_field container_record_fields[] = {
+	JSON_FIELD(I32, struct container_record, format, "format", 0),
 	JSON_FIELD(STR, struct container_record, pod_id, "pod", JSON_REQUIRED),
 	JSON_FIELD_OBJ(OBJ, struct container_record, config, "config", JSON_REQUIRED,
 		       &pod_container_config_type),
@@ -90,6 +93,7 @@ static const struct json_type container_record_type =
 static void pod_to_record(const struct pod_sandbox *p, struct pod_record *r)
 {
 	*r = (struct pod_record){
+		.format = POD_RECORD_FORMAT,
 		.config = *p->config, .state = (int32_t)p->state, .want = (int32_t)p->priv->want,
 		.visible = p->visible || p->priv->publish, .torn_down = p->priv->torn_down,
 		.created_at = p->created_at, .ips = p->ips, .n_ips = p->n_ips, .netns = p->netns,
@@ -103,7 +107,7 @@ static void pod_to_record(const struct pod_sandbox *p, struct pod_record *r)
 static void container_to_record(const struct pod_container *c, struct container_record *r)
 {
 	*r = (struct container_record){
-		.pod_id = c->pod->id, .config = *c->config, .state = (int32_t)c->state,
+		.format = POD_RECORD_FORMAT, .pod_id = c->pod->id, .config = *c->config, .state = (int32_t)c->state,
 		.want = (int32_t)c->priv->want, .visible = c->visible || c->priv->publish,
 		.starting = c->priv->starting,
 		.task = c->priv->task, .image_id = c->image_id, .image_ref = c->image_ref,
@@ -306,7 +310,7 @@ static int load_one(const char *id, const char *doc, void *user)
 	struct err err = ERR_INIT;
 	char aside[32];
 
-	if (l->read(l->m, id, doc, &err) == 0)
+	if (map_get(&l->m->newer, id) || l->read(l->m, id, doc, &err) == 0)
 		return 0;
 	snprintf(aside, sizeof(aside), "%s.damaged", l->kind);
 	if (store_record_put(l->m->store, aside, id, doc, NULL) == 0)
@@ -338,5 +342,7 @@ int pod_records_load(struct pod_manager *m, struct buf *note, struct err *err)
 	store_record_list(m->store, "pod.damaged", note_aside, &(struct loading){ .kind = "pod", .note = note }, NULL);
 	store_record_list(m->store, "container.damaged", note_aside,
 			  &(struct loading){ .kind = "container", .note = note }, NULL);
+	if (pod_newer_find(m, note, err) < 0)
+		return -EIO;
 	return load_all(m, note, err);
 }

@@ -90,6 +90,8 @@ static void submit(struct pod_manager *m, const char *title, const char *id,
 	pod_op_submit(op, NULL, NULL);
 }
 
+static int sweep_op(struct pod_op *op, struct err *err);
+
 /* Everything whose end was wished for and has not come. */
 static void finish_all(struct pod_manager *m)
 {
@@ -119,6 +121,8 @@ static void finish_all(struct pod_manager *m)
 		submit(m, "finish a container", containers[i], finish_container_op);
 	for (i = 0; i < n_shimless; i++)
 		pod_shim_lost(m, shimless[i]);
+	if (m->sweep_again)
+		submit(m, "sweep what nobody knows", "", sweep_op);
 }
 
 static void on_retry(void *user)
@@ -146,7 +150,7 @@ static bool known(struct pod_manager *m, const char *id)
 	bool yes;
 
 	pod_lock(m);
-	yes = map_get(&m->pods, id) || map_get(&m->containers, id);
+	yes = map_get(&m->pods, id) || map_get(&m->containers, id) || map_get(&m->newer, id);
 	pod_unlock(m);
 	return yes;
 }
@@ -156,50 +160,90 @@ static bool id_shaped(const char *name)
 	return strspn(name, "0123456789abcdef") == ID_LEN && !name[ID_LEN];
 }
 
-/* A pod's directory without a record: the shim first, then mounts, then the tree. */
-static void sweep_directory(struct pod_manager *m, const char *id)
+/*
+ * The network of a pod without a record: what it was attached to is not known, the network that pods get
+ * now is the best that can be said. Addresses are kept by the pod's id, so what is not its is not hit.
+ */
+static int detach_unknown(struct pod_manager *m, const char *id, struct err *err)
+{
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	struct cni_pod pod = { .id = id, .netns = arena_printf(&a, "%s/%s/netns", m->pods_dir, id) };
+	struct cni_attachment at;
+	int r = cni_attach_prepare(m->cni, &pod, &a, &at, err);
+
+	return r < 0 ? r : cni_attach_del(m->cni, &at, time_now_mono() + m->settings.cni_timeout, err);
+}
+
+/* A pod's directory without a record: the shim first, then network and mounts, then the tree. */
+static int sweep_directory(struct pod_manager *m, const char *id)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	const char *dir = arena_printf(&a, "%s/%s", m->pods_dir, id);
 	struct shim_process shim;
+	struct err err = ERR_INIT;
 	autofd int fd = -EBADF;
+	int r;
 
 	if (shim_find(dir, &shim, NULL) == 0) {
 		shim_shutdown(shim.address, id, true, time_now_mono() + POD_TASK_TIME, NULL);
 		if (sys_pidfd_open_verified(shim.pid, shim.start_ticks, &fd) == 0)
 			sys_pidfd_signal(fd, SIGKILL);
 	}
+	if (access(arena_printf(&a, "%s/netns", dir), F_OK) == 0 && (r = detach_unknown(m, id, &err)) < 0) {
+		if (m->settings.say)
+			m->settings.say(LOG_WARN, arena_printf(&a, "pod %s, which has no record: %s", id, err.text));
+		return r;
+	}
 	umount2(arena_printf(&a, "%s/shm", dir), MNT_DETACH | UMOUNT_NOFOLLOW);
 	cni_netns_remove(arena_printf(&a, "%s/netns", dir), NULL);
 	pod_userns_remove(dir, NULL);
 	/* the one that a pod has where its client named none; what a client named is the client's */
 	pod_cgroup_destroy(arena_printf(&a, "%s/pod%s", m->settings.cgroup_parent, id), NULL);
-	sys_remove_tree(AT_FDCWD, dir);
+	return sys_remove_tree(AT_FDCWD, dir);
 }
 
 /* A container of the runtime without a record. */
-static void sweep_runtime(struct pod_manager *m, const char *id)
+static int sweep_runtime(struct pod_manager *m, const char *id)
 {
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	struct shim_launch launch = {
 		.binary = m->settings.shim_binary, .pod_id = id, .ns = "k8s.io", .state_dir = m->pods_dir,
 		.bundle = m->pods_dir, .events_address = "",
 	};
 
-	shim_cleanup(&launch, id, m->runtime_root, time_now_mono() + POD_CLEANUP_TIME, NULL);
+	/* what it cannot read names nobody any more */
+	if (shim_cleanup(&launch, id, m->runtime_root, time_now_mono() + POD_CLEANUP_TIME, NULL) == 0)
+		return 0;
+	return sys_remove_tree(AT_FDCWD, arena_printf(&a, "%s/%s", m->runtime_root, id));
 }
 
-static void sweep_names(struct pod_manager *m, const char *path,
-			void (*sweep)(struct pod_manager *m, const char *id))
+/* The first failure; the others are swept all the same. */
+static int sweep_names(struct pod_manager *m, const char *path, int (*sweep)(struct pod_manager *m, const char *id))
 {
 	DIR *dir = opendir(path);
 	struct dirent *e;
+	int r = 0, e_r;
 
 	if (!dir)
-		return;
+		return 0;
 	while ((e = readdir(dir)))
-		if (id_shaped(e->d_name) && !known(m, e->d_name) && !m->closing)
-			sweep(m, e->d_name);
+		if (id_shaped(e->d_name) && !known(m, e->d_name) && !m->closing) {
+			e_r = sweep(m, e->d_name);
+			r = r < 0 ? r : e_r;
+		}
 	closedir(dir);
+	return r;
+}
+
+/* Records that were set aside: an earlier boot may have left addresses with them that no directory names. */
+static int sweep_aside(const char *id, const char *doc, void *user)
+{
+	struct pod_manager *m = user;
+	struct err err = ERR_INIT;
+
+	if (id_shaped(id) && !known(m, id) && detach_unknown(m, id, &err) < 0)
+		m->sweep_again = true;
+	return 0;
 }
 
 static int sweep_snapshot(const char *id, const char *doc, void *user)
@@ -222,10 +266,19 @@ static int sweep_op(struct pod_op *op, struct err *err)
 {
 	struct pod_manager *m = op->m;
 
+	int r;
+
+	m->sweep_again = false;
 	sweep_names(m, m->runtime_root, sweep_runtime);
-	sweep_names(m, m->pods_dir, sweep_directory);
+	if (sweep_names(m, m->pods_dir, sweep_directory) < 0)
+		m->sweep_again = true;
 	sweep_names(m, m->checkpoints_dir, pod_checkpoint_sweep);
-	return store_snapshot_list(m->store, sweep_snapshot, m, err);
+	r = store_record_list(m->store, "pod.damaged", sweep_aside, m, err);
+	if (r == 0)
+		r = store_snapshot_list(m->store, sweep_snapshot, m, err);
+	if (m->sweep_again)
+		pod_retry_post(m);
+	return r;
 }
 
 /* ---- at once ---- */
@@ -339,5 +392,6 @@ int pod_recover(struct pod_manager *m, struct err *err)
 		settle_pod(priv->pod);
 	finish_all(m);
 	submit(m, "sweep what nobody knows", "", sweep_op);
+	submit(m, "look for damage", "", pod_damage_op);
 	return 0;
 }

@@ -87,6 +87,12 @@ static int reserve(struct pod_op *op, struct err *err)
 	/* twice at most: what was left half made is taken away first */
 	for (int i = 0; i < 2; i++) {
 		pod_lock(m);
+		if (map_get(&m->newer, key)) {
+			pod_unlock(m);
+			pod_sandbox_unref(p);
+			return err_set(err, ERR_EXISTS, "attempt %u exists already, made by a newer Caisson, which alone "
+				       "can end it", op->pod_config->attempt);
+		}
 		old = map_get(&m->pod_keys, key);
 		if (!old) {
 			r = pod_sandbox_insert(p);

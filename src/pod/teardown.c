@@ -69,7 +69,7 @@ static int end_pause(void *user, struct err *err)
 	if (pod_process_alive(pause) || access(record, F_OK) == 0) {
 		pod_shim_launch(p, &launch);
 		launch.bundle = bundle;
-		r = shim_cleanup(&launch, p->id, m->runtime_root, time_now_mono() + POD_CLEANUP_TIME, err);
+		r = pod_runtime_cleanup(m, &launch, p->id, pause, p->cgroup_path ? cgroup : NULL, err);
 		pod_process_kill(pause);
 		if (!pod_process_gone(pause, time_now_mono() + POD_KILL_TIME))
 			return err_set(err, ERR_TIMEOUT, "the pause process %d does not end", (int)pause.pid);

@@ -51,7 +51,9 @@ int record_parse(const void *text, size_t len, struct arena *a, struct record *r
 		return r;
 	}
 	if (ret->version != RECORD_VERSION)
-		return err_set(err, ERR_UNSUPPORTED, "version %d is not known", ret->version);
+		return err_set(err, ERR_UNSUPPORTED,
+			       "it has the version %d, %s than this program's %d", ret->version,
+			       ret->version > RECORD_VERSION ? "newer" : "older", RECORD_VERSION);
 	if (!str_is_id(ret->id, 1024) || ret->pid < 0)
 		return err_set(err, ERR_CORRUPT, "id or pid can't be");
 	return 0;

@@ -62,6 +62,18 @@ static int pid_of(uint32_t pid, pid_t *ret, struct err *err)
 	return 0;
 }
 
+int shim_who(const char *address, int64_t deadline, pid_t *ret, struct err *err)
+{
+	CLEANUP(rpc_pb_free_ptr) ProtobufCMessage *res = NULL;
+	TASK(ConnectRequest) req = CONTAINERD__TASK__V2__CONNECT_REQUEST__INIT;
+	int r;
+
+	req.id = (char *)"";
+	r = call(address, "Connect", &req.base, &containerd__task__v2__connect_response__descriptor, deadline, &res,
+		 err);
+	return r < 0 ? r : pid_of(((const TASK(ConnectResponse) *)res)->shim_pid, ret, err);
+}
+
 /* ---- create ---- */
 
 static char *join_lowers(const struct shim_create *what, struct arena *a)

@@ -13,6 +13,8 @@
 
 enum { OUTPUT_MAX = 16 * 1024 };
 
+#define ASK_TIME (NSEC_PER_SEC / 2)
+
 /* argv and environment as containerd gives them, and what Caisson's own shim reads besides. */
 static int run(const struct shim_launch *what, const char *id, const char *runtime_root, const char *command,
 	       int64_t deadline, struct buf *out, struct err *err)
@@ -100,21 +102,48 @@ int shim_start(const struct shim_launch *what, int64_t deadline, struct shim_pro
 	return 0;
 }
 
+/* A shim whose record is lost still has its socket. */
+static int find_by_socket(const char *state_dir, struct shim_process *ret)
+{
+	struct shim_process p = { "", 0, 0 };
+	int r;
+
+	if (snprintf(p.address, sizeof(p.address), "%s/s", state_dir) >= (int)sizeof(p.address))
+		return -ENOENT;
+	r = shim_who(p.address, time_now_mono() + ASK_TIME, &p.pid, NULL);
+	if (r == 0)
+		r = sys_proc_start_time(p.pid, &p.start_ticks);
+	if (r == 0)
+		r = record_write_shim(state_dir, p.address, p.pid, NULL);
+	if (r == 0)
+		*ret = p;
+	return r;
+}
+
 int shim_find(const char *state_dir, struct shim_process *ret, struct err *err)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	struct shim_record rec;
 	struct shim_process p;
 	autofd int pidfd = -EBADF;
-	int r = record_read_shim(state_dir, &a, &rec, err);
+	struct err own = ERR_INIT;
+	int r = record_read_shim(state_dir, &a, &rec, &own);
 
-	if (r < 0)
+	if (r == 0 && strlen(rec.address) >= sizeof(p.address))
+		r = err_set(&own, ERR_CORRUPT, "%s/shim.json: the address is too long", state_dir);
+	if (r < 0) {
+		if (own.kind != ERR_UNSUPPORTED && find_by_socket(state_dir, ret) == 0)
+			return 0;
+		if (err)
+			*err = own;
 		return r;
-	if (strlen(rec.address) >= sizeof(p.address))
-		return err_set(err, ERR_CORRUPT, "%s/shim.json: the address is too long", state_dir);
+	}
 	if (!str_eq(rec.boot_id, sys_boot_id()) ||
 	    sys_pidfd_open_verified(rec.pid, rec.start_ticks, &pidfd) < 0 || sys_pidfd_exited(pidfd))
-		return err_set(err, ERR_NOT_FOUND, "the shim of %s (pid %d) is gone", state_dir, (int)rec.pid);
+		return find_by_socket(state_dir, ret) == 0 ?
+			       0 :
+			       err_set(err, ERR_NOT_FOUND, "the shim of %s (pid %d) is gone", state_dir,
+				       (int)rec.pid);
 	strcpy(p.address, rec.address);
 	p.pid = rec.pid;
 	p.start_ticks = rec.start_ticks;

@@ -9,6 +9,7 @@
 enum { RECORD_MAX = 16 * 1024 };
 
 static const struct json_field exit_fields[] = {
+	JSON_FIELD(I32, struct shim_exit, format, "format", 0),
 	JSON_FIELD(STR, struct shim_exit, id, "id", JSON_REQUIRED),
 	JSON_FIELD(I32, struct shim_exit, pid, "pid", JSON_ALWAYS),
 	JSON_FIELD(I32, struct shim_exit, code, "code", JSON_REQUIRED | JSON_ALWAYS),
@@ -16,10 +17,12 @@ static const struct json_field exit_fields[] = {
 	JSON_FIELD(BOOL, struct shim_exit, oom_killed, "oomKilled", 0),
 	JSON_FIELD(BOOL, struct shim_exit, unknown, "codeUnknown", 0),
 	JSON_FIELD(STR, struct shim_exit, boot_id, "bootId", 0),
+	JSON_FIELD(U64, struct shim_exit, sum, "sum", 0),
 };
 const struct json_type shim_exit_type = JSON_TYPE("exit", struct shim_exit, exit_fields);
 
 static const struct json_field shim_fields[] = {
+	JSON_FIELD(I32, struct shim_record, format, "format", 0),
 	JSON_FIELD(STR, struct shim_record, address, "address", JSON_REQUIRED),
 	JSON_FIELD(I32, struct shim_record, pid, "pid", JSON_REQUIRED),
 	JSON_FIELD(U64, struct shim_record, start_ticks, "startTicks", JSON_REQUIRED),
@@ -42,6 +45,9 @@ static int replace(const char *dir, const char *name, const void *data, size_t l
 	if (r < 0)
 		return r;
 	r = sys_file_replace(AT_FDCWD, path, data, len, 0600, false);
+	/* no directory of ours has such a name */
+	if (r == -EISDIR && sys_remove_tree(AT_FDCWD, path) == 0)
+		r = sys_file_replace(AT_FDCWD, path, data, len, 0600, false);
 	return r < 0 ? err_sys(err, r, "write %s", path) : 0;
 }
 
@@ -72,9 +78,34 @@ static int read_json(const char *dir, const char *name, const struct json_type *
 	return r < 0 ? err_wrap(err, r, "%s", path) : 0;
 }
 
+/* Against accidents: a digit of an exit code that became another one is still a number. */
+static uint64_t sum_of(const struct shim_exit *e)
+{
+	char text[512];
+	uint64_t sum = UINT64_C(0xcbf29ce484222325);
+
+	snprintf(text, sizeof(text), "%d %s %d %d %lld %d %d %s", e->format, e->id, e->pid, e->code,
+		 (long long)e->exited_at, e->oom_killed, e->unknown, e->boot_id ? e->boot_id : "");
+	/* FNV-1a */
+	for (const char *s = text; *s; s++)
+		sum = (sum ^ (unsigned char)*s) * UINT64_C(0x100000001b3);
+	return sum;
+}
+
 int record_write_exit(const char *bundle, const struct shim_exit *e, struct err *err)
 {
-	return write_json(bundle, "exit.json", &shim_exit_type, e, err);
+	struct shim_exit copy = *e;
+
+	copy.format = SHIM_EXIT_FORMAT;
+	copy.sum = sum_of(&copy);
+	return write_json(bundle, "exit.json", &shim_exit_type, &copy, err);
+}
+
+static int check_format(int32_t format, int32_t ours, const char *dir, const char *name, struct err *err)
+{
+	return format > ours ? err_set(err, ERR_UNSUPPORTED, "%s/%s has the format %d, newer than this program's %d", dir,
+				       name, format, ours) :
+			       0;
 }
 
 int shim_exit_read(const char *bundle, struct arena *a, struct shim_exit *ret, struct err *err)
@@ -82,6 +113,11 @@ int shim_exit_read(const char *bundle, struct arena *a, struct shim_exit *ret, s
 	struct shim_exit e;
 	int r = read_json(bundle, "exit.json", &shim_exit_type, a, &e, err);
 
+	if (r == 0)
+		r = check_format(e.format, SHIM_EXIT_FORMAT, bundle, "exit.json", err);
+	/* those of before had none */
+	if (r == 0 && e.format && e.sum != sum_of(&e))
+		r = err_set(err, ERR_CORRUPT, "%s/exit.json: its checksum is wrong", bundle);
 	if (r == 0)
 		*ret = e;
 	return r;
@@ -136,7 +172,7 @@ int shim_streams_read(const char *bundle, struct shim_stream_at ret[SHIM_STREAMS
 
 int record_write_shim(const char *state_dir, const char *address, pid_t pid, struct err *err)
 {
-	struct shim_record rec = { (char *)address, pid, 0, (char *)sys_boot_id() };
+	struct shim_record rec = { SHIM_RECORD_FORMAT, (char *)address, pid, 0, (char *)sys_boot_id() };
 	int r = sys_proc_start_time(pid, &rec.start_ticks);
 
 	if (r < 0)
@@ -149,6 +185,8 @@ int record_read_shim(const char *state_dir, struct arena *a, struct shim_record 
 	struct shim_record rec;
 	int r = read_json(state_dir, "shim.json", &shim_type, a, &rec, err);
 
+	if (r == 0)
+		r = check_format(rec.format, SHIM_RECORD_FORMAT, state_dir, "shim.json", err);
 	if (r == 0)
 		*ret = rec;
 	return r;

@@ -7,7 +7,12 @@
 
 #include "shim/shim.h"
 
+/* Of what is written; those of before had none. Higher: what an older program could not go on with. For
+ * shim.json that is also the protocol that is spoken on the socket. */
+enum { SHIM_EXIT_FORMAT = 1, SHIM_RECORD_FORMAT = 1 };
+
 struct shim_record {
+	int32_t format;
 	char *address;
 	int32_t pid;
 	uint64_t start_ticks;

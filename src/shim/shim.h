@@ -63,8 +63,13 @@ struct shim_process {
 /* Runs `binary … start` and returns when the shim listens. */
 int shim_start(const struct shim_launch *what, int64_t deadline, struct shim_process *ret, struct err *err);
 
-/* From shim.json of an earlier daemon's shim; NOT_FOUND when that very process is gone. */
+/* From shim.json of an earlier daemon's shim; NOT_FOUND when that very process is gone. Where the file is
+ * damaged, who listens on the socket beside it is asked who it is, and the file written again.
+ * UNSUPPORTED: a newer Caisson's, which is not to be touched. */
 int shim_find(const char *state_dir, struct shim_process *ret, struct err *err);
+
+/* The pid of the shim that listens there. */
+int shim_who(const char *address, int64_t deadline, pid_t *ret, struct err *err);
 
 /* Asks the shim to exit when it has no container left (now: in any case). */
 int shim_shutdown(const char *address, const char *pod_id, bool now, int64_t deadline, struct err *err);
@@ -176,11 +181,13 @@ struct shim_exit {
 	bool oom_killed;
 	bool unknown;        /* the code is: the process was another shim's child, which died */
 	char *boot_id;
+	int32_t format;      /* these two are filled in by who writes it */
+	uint64_t sum;
 };
 
 extern const struct json_type shim_exit_type;
 
-/* NOT_FOUND while there is none. */
+/* NOT_FOUND while there is none; CORRUPT; UNSUPPORTED: a newer shim wrote it. */
 int shim_exit_read(const char *bundle, struct arena *a, struct shim_exit *ret, struct err *err);
 
 /* ---- a shim that died, and its successor ---- */

@@ -15,6 +15,10 @@ static const struct advice {
 	{ "meta.db is damaged",
 	  "Images are pulled again when they are asked for, and the kubelet makes its pods again. When nothing of "
 	  "the directory is wanted any more, remove it." },
+	{ "and its copy taken", "Nothing is lost." },
+	{ "newer than this program",
+	  "Start the newer Caisson again; it finds the pod as it was. Until then the pod runs on, and its name is "
+	  "taken." },
 	{ "pod record",
 	  "What was left of the pod is taken away, and the kubelet makes it again. The record stays in meta.db "
 	  "(kind pod.damaged) for who wants to look at it." },
@@ -117,6 +121,10 @@ static int look_at_pods(struct client *c, struct buf *out, size_t *n, struct err
 			found(out, n, arena_printf(&a, "pod %s (%.13s): %s", name, p->id, reason),
 			      "Its containers run on. Its directory has shim.log; a core of caisson-shim is worth a "
 			      "report.");
+		else if (!str_empty(reason))
+			found(out, n, arena_printf(&a, "pod %s (%.13s): %s", name, p->id, reason),
+			      "Its containers run on; exec, attach or the log of one may fail. A new pod in its place is "
+			      "whole: the kubelet makes it once this one is removed (caisson rmp -f POD).");
 	}
 	return r;
 }

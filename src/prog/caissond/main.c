@@ -173,6 +173,7 @@ static int open_pods(struct daemon *d, struct err *err)
 		.events_address = "",
 		.cni_timeout = c->cni.timeout,
 		.note = &note,
+		.say = say,
 	};
 	struct nri_settings nri = {
 		.socket = c->nri.socket,
