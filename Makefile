@@ -22,7 +22,7 @@ faults: all ## the whole fault matrix, also of containerd, to docs/faults.md (FA
 	@tools/install-deps check
 	@mkdir -p $(BUILD)/fault-reports
 	@FAULTS=all FAULTS_REPORTS=$(abspath $(BUILD))/fault-reports bats tests/faults/*.bats
-	@CRI_PEER=containerd FAULTS=all FAULTS_REPORTS=$(abspath $(BUILD))/fault-reports bats tests/faults/matrix.bats || true
+	@CRI_PEER=containerd FAULTS=all FAULTS_REPORTS=$(abspath $(BUILD))/fault-reports bats tests/faults/matrix.bats tests/faults/outside.bats || true
 	@tests/faults/report $(BUILD)/fault-reports >docs/faults.md
 
 bench: all ## timings beside runc, crun and containerd, as a table

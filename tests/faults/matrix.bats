@@ -59,3 +59,13 @@ matrix() { # arguments of matrix.py
 		matrix --random 9 --budget 30
 	fi
 }
+
+@test "killed at a system call: daemon, shim, and whatever they start" {
+	only_ours
+	command -v strace >/dev/null || skip "no strace"
+	if [ "${FAULTS:-}" = all ]; then
+		matrix --syscalls "${FAULTS_CALLS:-20}" --slice "${FAULTS_SLICE:-1/1}" --budget "${FAULTS_SECONDS:-1e9}"
+	else
+		matrix --syscalls 2 --only "start" --budget 20
+	fi
+}

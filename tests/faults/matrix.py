@@ -1,6 +1,6 @@
 """The fault matrix: every step of every operation, and what happens when something dies or fails there.
 
-    matrix.py [--quick] [--random N] [--slice I/N] [--only TEXT] [--report FILE]
+    matrix.py [--quick] [--random N | --syscalls N] [--slice I/N] [--only TEXT] [--report FILE]
 
 Run by tests/faults/matrix.bats, which has started the daemon; $FAULT_RUN starts it again. One life of a
 pod (pull, run, create, start, exec, stop, remove) is led once without a fault, which tells the
@@ -9,7 +9,8 @@ kubelet does, until it succeeds; then everything is removed, and neither the lis
 kernel nor the disk may have anything left.
 
 Without fault points (--random) the daemon is killed after a part of the time that the operation
-takes: this runs against any CRI daemon.
+takes: this runs against any CRI daemon. --syscalls has strace kill the daemon, or the shim, or any process
+that they start (runtime, network plugins), at its Nth system call that changes something.
 """
 
 import argparse
@@ -109,6 +110,8 @@ class Life:
         elif name == "start":
             self.start()
         elif name == "exec":
+            # who killed its process killed the container: the kubelet makes another one
+            self.start()
             if self.ask("exec", "-s", self.ctr, "echo", "hello") != "hello":
                 raise Failed("exec: other output")
         elif name == "stop":
@@ -279,6 +282,67 @@ def timed_case(step_wanted, share, victim, number):
     lead(f"t{number}", before)
 
 
+# what changes something outside of the process
+CALLS = ("openat,mkdir,mkdirat,unlink,unlinkat,rename,renameat,renameat2,symlinkat,link,mount,umount2,move_mount,clone,clone3,"
+         "execve,write,pwrite64,fsync,fdatasync,ftruncate,connect,sendto,sendmsg,setns,unshare,pivot_root,kill,"
+         "pidfd_send_signal,fchownat,fchmod,bind,listen")
+
+
+class Tracer:
+    """strace on a process and all that it starts, from attach to end."""
+
+    def __init__(self, pid, *options):
+        self.process = subprocess.Popen(["timeout", "60", "strace", "-f", "-qq", "-p", str(pid), "-e", "trace=" + CALLS, *options],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 10
+        while "TracerPid:\t0\n" in read(f"/proc/{pid}/status") and time.monotonic() < until:
+            time.sleep(0.01)
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+
+def traced(victim, life):
+    """The process whose calls are counted; None where the request comes before it."""
+    if victim == "daemon":
+        return daemon_pid()
+    record = read(f"{WORK}/state/pods/{life.pod}/shim.json")
+    return json.loads(record)["pid"] if record else None
+
+
+def lead_traced(name, step_wanted, victim, *options):
+    tracer = []
+
+    def before(step, life):
+        while tracer:
+            tracer.pop().end()
+        pid = traced(victim, life) if step == step_wanted else None
+        if pid:
+            tracer.append(Tracer(pid, *options))
+
+    try:
+        return lead(name, before)
+    finally:
+        while tracer:
+            tracer.pop().end()
+
+
+def longest(step, victim):
+    """How many calls the busiest thread makes in that request."""
+    out = WORK + "/strace.out"
+    lead_traced(f"count-{step}-{victim}", step, victim, "-o", out)
+    counts = {}
+    for line in read(out).splitlines():
+        thread = line.split(None, 1)[0]
+        counts[thread] = counts.get(thread, 0) + (" <... " not in line and "+++" not in line and "---" not in line)
+    return max(counts.values(), default=0)
+
+
+def syscall_case(step, victim, when, number):
+    lead_traced(f"s{number}", step, victim, "-o", "/dev/null", "-e", f"inject={CALLS}:signal=KILL:when={when}")
+
+
 def measure():
     takes, last = {}, [None, 0.0]
 
@@ -293,7 +357,24 @@ def measure():
     return takes
 
 
+def syscall_cases(o):
+    part, parts = (int(n) for n in o.slice.split("/"))
+    kinds = [(step, victim) for victim in ("daemon", "shim") for step in Life.STEPS
+             if victim == "daemon" or step in ("start", "exec", "stop", "rm", "stopp")]
+    number = 0
+    for i, (step, victim) in enumerate(kinds):
+        if i % parts != part - 1 or o.only not in f"{step} {victim}":
+            continue
+        most = longest(step, victim)
+        for when in sorted({1 + most * k // o.syscalls for k in range(o.syscalls)}) if most else ():
+            number += 1
+            yield step, victim, f"call {when}", lambda s=step, v=victim, w=when, n=number: syscall_case(s, v, w, n)
+
+
 def cases(o):
+    if o.syscalls:
+        yield from syscall_cases(o)
+        return
     if o.random:
         timed_case.takes = measure()
         rng = random.Random(4711)
@@ -324,6 +405,7 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--every", type=int, default=4)
     parser.add_argument("--random", type=int, default=0)
+    parser.add_argument("--syscalls", type=int, default=0, help="so many calls of each request, spread over it")
     parser.add_argument("--budget", type=float, default=1e9, help="seconds; what does not fit is counted as not run")
     parser.add_argument("--slice", default="1/1", help="the I-th of N parts of the steps")
     parser.add_argument("--only", default="", help="cases whose request, step and fault have this text")
@@ -332,6 +414,15 @@ def main():
     rows, good, total, skipped = {}, 0, 0, 0
     failures = []
     began = time.monotonic()
+
+    def report():
+        text = f"{good} of {total}" + (f" ({skipped} not run: out of time)" if skipped else "")
+        if o.report:
+            with open(o.report, "w") as f:
+                json.dump({"summary": text, "good": good, "total": total, "skipped": skipped, "failures": failures,
+                           "rows": [[*k, v] for k, v in rows.items()], "seconds": round(time.monotonic() - began)}, f)
+        return text
+
     for request, point, action, run in cases(o):
         if time.monotonic() - began > o.budget:
             skipped += 1
@@ -347,12 +438,8 @@ def main():
             print(failures[-1], flush=True)
             clean()
         rows.setdefault((request, point), {})[action] = verdict
-    text = f"{good} of {total}" + (f" ({skipped} not run: out of time)" if skipped else "")
-    print(text)
-    if o.report:
-        with open(o.report, "w") as f:
-            json.dump({"summary": text, "good": good, "total": total, "skipped": skipped, "failures": failures,
-                       "rows": [[*k, v] for k, v in rows.items()], "seconds": round(time.monotonic() - began)}, f)
+        report()  # also of a run that is ended early
+    print(report())
     return 0 if good == total and total else 1
 
 

@@ -3,6 +3,7 @@
 #
 #   SCALE_PODS=500       pods with two containers each that live while the daemon dies (default 10)
 #   SCALE_CHURN=20000    containers that come and go (default 100), SCALE_WORKERS=8 at once
+#   SCALE_SECONDS=1000   after which no more of them come
 #   SCALE_REPORT=FILE    the figures, a line each
 
 load ../lib/load
@@ -96,7 +97,7 @@ flat() { # before, after
 		anonymous_kib 1024
 		descriptors 0
 		threads 0
-		root_kib 4096
+		root_kib 5120
 		state_kib 64
 		files 0
 		mounts 0
@@ -121,7 +122,7 @@ at_rest() {
 settled() { flat "$before" "$(stock)"; }
 
 @test "containers that come and go leave memory, descriptors, threads, disk, cgroups and mounts as they were" {
-	local parts=$((turns < 1000 ? 2 : 10)) part
+	local parts=$((turns < 1000 ? 2 : 40)) part until=$((SECONDS + ${SCALE_SECONDS:-1000})) came=0
 	# what stays for good is made by the first ones
 	"$churn" turn 50 "$workers" "$SOCKET" "$(image busybox:1)" "$WORK/pods" >/dev/null
 	eventually 10 at_rest
@@ -130,8 +131,10 @@ settled() { flat "$before" "$(stock)"; }
 	for part in $(seq "$parts"); do
 		report "$part/$parts: $("$churn" turn $((turns / parts)) "$workers" "$SOCKET" "$(image busybox:1)" "$WORK/pods")," \
 			"resident $(of_rollup Rss) KiB"
+		came=$((came + turns / parts))
+		[ $SECONDS -lt $until ] || break
 	done
 	eventually 10 settled
-	report "after $turns: $(stock | tr '\n' ' ')"
+	report "after $came: $(stock | tr '\n' ' ')"
 	[ -z "$(cri pods -q)$(cri ps -aq)" ]
 }
