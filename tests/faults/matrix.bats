@@ -66,6 +66,6 @@ matrix() { # arguments of matrix.py
 	if [ "${FAULTS:-}" = all ]; then
 		matrix --syscalls "${FAULTS_CALLS:-20}" --slice "${FAULTS_SLICE:-1/1}" --budget "${FAULTS_SECONDS:-1e9}"
 	else
-		matrix --syscalls 2 --only "start" --budget 20
+		matrix --syscalls 2 --only start --budget 12
 	fi
 }

@@ -424,7 +424,7 @@ def main():
         return text
 
     for request, point, action, run in cases(o):
-        if time.monotonic() - began > o.budget:
+        if total and time.monotonic() - began > o.budget:
             skipped += 1
             continue
         total += 1
