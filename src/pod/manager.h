@@ -67,6 +67,7 @@ struct pod_manager {
 
 	struct event_timer *retry;             /* loop thread; recover.c */
 	struct event_timer *patrol;            /* loop thread; patrol.c */
+	int hurries;                           /* loop thread; patrol.c */
 	struct list ops;                       /* struct pod_op.link; loop thread only */
 };
 
@@ -361,6 +362,8 @@ void pod_shim_lost(struct pod_manager *m, const char *pod_id);
 /* ---- patrol.c ---- */
 
 int pod_patrol_start(struct pod_manager *m);
+/* Loop thread: some pod has no shim for a while. */
+void pod_patrol_hurry(struct pod_manager *m);
 
 /* ---- exits.c ---- */
 

@@ -2,13 +2,18 @@
  * The slow look at the kernel: what ended while nobody announced it (a shim that is stopped, a message
  * that was lost) is noticed here. A process, also a pod's pause, whose end two looks in a row have seen and
  * that is still on the list as running is reconciled by an operation; so is one of which no pidfd
- * could be had when it was started. Loop thread.
+ * could be had when it was started. Where a shim has died nobody announces anything: until its
+ * successor has taken over, the looks are short and one is enough. Loop thread.
  */
 #include "pod/plugins.h"
 
 #include <poll.h>
 
 #define PATROL_TIME (5 * NSEC_PER_SEC)
+#define HURRY_TIME (100 * NSEC_PER_MSEC)
+
+/* Looks in a hurry after a shim's death: as long as its successor may take on a busy machine. */
+enum { HURRIES = 50 };
 
 static int patrol_op(struct pod_op *op, struct err *err)
 {
@@ -36,16 +41,18 @@ struct look {
 	struct looked_at {
 		char id[ID_LEN + 1];
 		bool pod;
+		bool alone; /* it has no shim */
 	} *at;
 	size_t n;
 };
 
-static void look_at(struct look *l, int pidfd, const char *id, bool pod)
+static void look_at(struct look *l, int pidfd, const char *id, const struct pod_sandbox *p)
 {
 	l->fds[l->n].fd = pidfd;
 	l->fds[l->n].events = POLLIN;
 	memcpy(l->at[l->n].id, id, ID_LEN + 1);
-	l->at[l->n++].pod = pod;
+	l->at[l->n].pod = strcmp(id, p->id) == 0;
+	l->at[l->n++].alone = !p->priv->shim.pid || p->priv->replacing;
 }
 
 /* The descriptors only: nothing that might wait is asked under the lock. */
@@ -60,10 +67,10 @@ static struct look collect(struct pod_manager *m, struct arena *a)
 	l.at = arena_new(a, m->containers.n + m->pods.n, sizeof(*l.at));
 	while ((c = map_next(&m->containers, &i)))
 		if (c->state == POD_RUNNING)
-			look_at(&l, c->priv->kept.pidfd, c->id, false);
+			look_at(&l, c->priv->kept.pidfd, c->id, c->pod);
 	list_for_each(priv, &m->order, struct pod_sandbox_private, link)
 		if (priv->pod->state == POD_READY && !priv->stopping && priv->kept_pidfd >= 0)
-			look_at(&l, priv->kept_pidfd, priv->pod->id, true);
+			look_at(&l, priv->kept_pidfd, priv->pod->id, priv->pod);
 	pod_unlock(m);
 	return l;
 }
@@ -107,14 +114,30 @@ static void on_patrol(void *user)
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	struct pod_manager *m = user;
 	struct look l = collect(m, &a);
+	bool hurry = m->hurries > 0;
 
 	/* a number that was closed meanwhile says nothing worse than "look again" */
 	if (l.n && poll(l.fds, l.n, 0) < 0)
 		l.n = 0;
-	for (size_t i = 0; i < l.n; i++)
-		if ((l.fds[i].fd < 0 || l.fds[i].revents & POLLIN) && seen_before(m, &l.at[i]))
-			reconcile(m, &l.at[i]);
-	event_timer_set(m->patrol, time_now_mono() + PATROL_TIME);
+	for (size_t i = 0; i < l.n; i++) {
+		const struct looked_at *at = &l.at[i];
+
+		if (l.fds[i].fd >= 0 && !(l.fds[i].revents & POLLIN))
+			continue;
+		/* what has a shim is looked at again after the time that an announcement may take */
+		if (hurry ? at->alone && !seen_before(m, at) : seen_before(m, at))
+			reconcile(m, at);
+	}
+	if (hurry)
+		m->hurries--;
+	event_timer_set(m->patrol, time_now_mono() + (m->hurries ? HURRY_TIME : PATROL_TIME));
+}
+
+void pod_patrol_hurry(struct pod_manager *m)
+{
+	m->hurries = HURRIES;
+	if (m->patrol && !m->closing)
+		event_timer_set(m->patrol, time_now_mono() + HURRY_TIME);
 }
 
 int pod_patrol_start(struct pod_manager *m)

@@ -230,4 +230,5 @@ void pod_shim_lost(struct pod_manager *m, const char *pod_id)
 
 	op->id = arena_strdup(&op->arena, pod_id);
 	pod_op_submit(op, NULL, NULL);
+	pod_patrol_hurry(m);
 }
