@@ -1,8 +1,8 @@
 /*
  * A further process in a running container: the caller's side and the child's.
  *
- * One clone: the caller moves itself only so far that the child is born in the container's
- * pid namespace; the child enters all other namespaces by one setns(2) on init's pidfd, so
+ * One clone, or two where only a process between can go there (ns_clone): the child is born in
+ * the container's pid namespace; it enters all other namespaces by one setns(2) on init's pidfd, so
  * they are of the very process that the record means.
  */
 #include "runtime/parent.h"

@@ -77,7 +77,7 @@ uscript() { uspec '.process.args=["sh","-c",$s]' --arg s "$1"; }
 	as unshare --user --map-root-user --mount sh -c 'echo $$ >"$0" && exec sleep 1000' "$U/run/engine" &
 	eventually [ -s "$U/run/engine" ]
 	engine=$(cat "$U/run/engine")
-	urt() { as nsenter -t "$engine" --user --mount --preserve-credentials --wd=/ "$U/caisson-oci" "$@"; }
+	urt() { as env USER=engine nsenter -t "$engine" --user --mount --preserve-credentials --wd=/ "$U/caisson-oci" "$@"; }
 	urt run -d -b "$B" r1 >"$T/out" 2>&1 </dev/null || { cat "$T/out"; false; }
 	[ "$(urt exec r1 echo hi)" = hi ]
 	run urt exec r1 sh -c 'cat /proc/1/cmdline; exit 9'
