@@ -4,7 +4,9 @@
  */
 #include "image/fetch.h"
 
+#include "image/ahead.h"
 #include "image/resume.h"
+#include "image/writeback.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -65,6 +67,7 @@ static int pipeline(const struct fetch *f, struct fetched *l, struct source *fro
 {
 	CLEANUP(source_tee_done) struct source_tee blob, tar;
 	struct source_inflate *inflate;
+	struct source_ahead *ahead;
 	int r;
 
 	source_tee_init(&blob, from, (uint64_t)f->descriptor->size, "layer");
@@ -74,8 +77,11 @@ static int pipeline(const struct fetch *f, struct fetched *l, struct source *fro
 				     f->table->limits.layer_ratio);
 	source_inflate_stop(inflate, f->stop);
 	source_tee_init(&tar, source_inflate_source(inflate), UINT64_MAX, "layer");
-	r = unpack_layer(dirfd, &tar.source, &f->table->limits, &l->unpacked, err);
+	ahead = source_ahead_new(&tar.source);
+	r = unpack_layer(dirfd, source_ahead_source(ahead), &f->table->limits, &l->unpacked, err);
+	source_ahead_end(ahead);
 	r = r < 0 ? explain(f, &blob, r, err) : verify(f, &blob, &tar, err);
+	source_ahead_free(ahead);
 	source_inflate_free(inflate);
 	return r;
 }
@@ -120,7 +126,7 @@ int fetched_sum(struct fetched *l, struct err *err)
 	return r < 0 ? r : sums_write(dir, &l->unpacked.sums, list, err);
 }
 
-static int fetch_fresh(const struct fetch *f, struct fetched *l, struct err *err)
+static int unpack_fresh(const struct fetch *f, struct fetched *l, struct err *err)
 {
 	int r = try_once(f, l, false, err);
 
@@ -149,6 +155,16 @@ static int fetch_fresh(const struct fetch *f, struct fetched *l, struct err *err
 		return err_wrap(err, r, "layer %s", f->descriptor->digest);
 	atomic_fetch_add(&f->table->counters.layers_fetched, 1);
 	return 0;
+}
+
+static int fetch_fresh(const struct fetch *f, struct fetched *l, struct err *err)
+{
+	int r;
+
+	writeback_begin(f->table);
+	r = unpack_fresh(f, l, err);
+	writeback_end(f->table);
+	return r;
 }
 
 /* Published before, or fetched now. */

@@ -2,9 +2,9 @@
  * Streams that are pulled: each stage of the way from a registry to a directory is a source
  * that reads from the one below it.
  *
- *	registry or file → tee (digest of the blob, copy, progress) → inflate → tee (diff id) → unpack
+ *	registry or file → tee (digest of the blob, copy, progress) → inflate → tee (diff id) → ahead → unpack
  *
- * One thread reads a chain. read returns bytes, 0 at the end (and again after it), negative
+ * One thread reads a chain; image/ahead.h cuts it between two. read returns bytes, 0 at the end (and again after it), negative
  * with err filled.
  */
 #pragma once
