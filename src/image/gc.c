@@ -1,7 +1,7 @@
 /*
- * Which images go when the disk is full, behind what unfinished pulls have left. What each is worth is known from the kept sums, so
- * nothing is walked; the data itself is deleted later by the store, and what waits for that
- * counts as free already.
+ * Which images go when the disk is full, behind what unfinished pulls have left. What each is worth is
+ * known from the kept sums, so nothing is walked; the data itself is deleted later by the store, and
+ * what waits for that counts as free already.
  *
  * Against pulls and containers: the store removes an image only when no snapshot stands on it
  * and nothing has used it since, in one transaction; layers that a pull holds stay under its
