@@ -96,6 +96,8 @@ struct config_pods {
 struct config_streaming {
 	char *address;         /* IPv4 or IPv6; whoever gets a URL must be able to reach it */
 	uint32_t port;         /* 0: any free one */
+	int64_t url_timeout;   /* so long a URL waits to be used */
+	int64_t idle_timeout;  /* so long a connection lives on which no byte goes either way; 0: for ever */
 };
 
 struct config_nri {

@@ -88,6 +88,8 @@ static const struct config_section pods = SECTION(struct config_pods, pods_keys)
 static const struct config_key streaming_keys[] = {
 	KEY(struct config_streaming, address, STR, "127.0.0.1"),
 	KEY(struct config_streaming, port, PORT, "0"),
+	KEY(struct config_streaming, url_timeout, DURATION, "60s"),
+	KEY(struct config_streaming, idle_timeout, DURATION, "4h"),
 };
 static const struct config_section streaming = SECTION(struct config_streaming, streaming_keys);
 

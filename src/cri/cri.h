@@ -68,7 +68,13 @@ struct cri_settings {
 int cri_new(const struct cri_settings *settings, struct cri **ret);
 /* Exec, Attach and PortForward by URLs at this address (borrowed); without it those calls are UNSUPPORTED.
  * SIGPIPE must be ignored. */
-int cri_stream_serve(struct cri *cri, const char *address, uint16_t port, struct err *err);
+struct cri_streaming {
+	const char *address;
+	uint16_t port;         /* 0: any free one */
+	int64_t url_timeout;   /* ns; how long a URL waits to be used */
+	int64_t idle_timeout;  /* ns without a byte either way, 0: none */
+};
+int cri_stream_serve(struct cri *cri, const struct cri_streaming *how, struct err *err);
 /* An endpoint for Prometheus at this loopback address (INVALID: it is none), a free port for 0: metrics.h. */
 int cri_scrape_serve(struct cri *cri, const char *address, uint16_t port, uint16_t *ret_port, struct err *err);
 /* Streams of events end, which no call would by itself: before the server is drained. */

@@ -259,12 +259,17 @@ static void on_connect(struct stream_connect *c, const char *id, uint16_t port, 
 	}
 }
 
-int cri_stream_serve(struct cri *cri, const char *address, uint16_t port, struct err *err)
+int cri_stream_serve(struct cri *cri, const struct cri_streaming *how, struct err *err)
 {
 	static const struct stream_owner owner = { on_begin, on_resize, on_input_ended, on_gone, on_connect };
 
-	cri->stream_address = address;
-	return stream_server_new(cri->settings.loop, address, port, &owner, cri, &cri->streams, err);
+	int r = stream_server_new(cri->settings.loop, how->address, how->port, &owner, cri, &cri->streams, err);
+
+	if (r < 0)
+		return r;
+	cri->stream_address = how->address;
+	stream_server_limit(cri->streams, how->url_timeout, how->idle_timeout);
+	return 0;
 }
 
 /* ---- the calls ---- */

@@ -29,7 +29,8 @@ struct peer {
 	uint32_t events;
 	struct event_fd *src;
 	struct event_timer *timer;
-	bool busy, cut, finishing, refused;
+	bool busy, cut, finishing, refused, settled;
+	int64_t active_at;   /* when a byte went, either way */
 	struct buf head;     /* the request, until it is complete */
 	struct buf early;    /* what is sent before there is a link */
 	size_t sent;         /* of the buffer that goes out */
@@ -119,6 +120,7 @@ static int flush(struct peer *p)
 		if (n < 0)
 			return -errno;
 		p->sent += (size_t)n;
+		p->active_at = time_now_mono();
 	}
 }
 
@@ -234,9 +236,20 @@ void peer_upgrade(struct peer *p, enum link_kind kind, const char *protocol, con
 	p->channel = link_new(kind, v5, session->handler, session->user);
 }
 
+/* When the connection will have been idle for too long if nothing happens. The timer is not moved
+ * with every byte, but looked at again when it fires. */
+static int64_t idle_until(const struct peer *p)
+{
+	int64_t idle = server_idle_time(p->server);
+
+	return idle < INT64_MAX - p->active_at ? p->active_at + idle : INT64_MAX;
+}
+
 void peer_settled(struct peer *p)
 {
-	event_timer_set(p->timer, INT64_MAX);
+	p->settled = true;
+	p->active_at = time_now_mono();
+	event_timer_set(p->timer, idle_until(p));
 }
 
 /* 0, or negative when the peer is to be freed. */
@@ -250,6 +263,7 @@ static int peer_read(struct peer *p)
 		return 0;
 	if (n <= 0)
 		return -EPIPE;
+	p->active_at = time_now_mono();
 	if (p->refused)
 		return 0;
 	r = p->channel ? link_feed(p->channel, data, (size_t)n) : take_request(p, data, (size_t)n);
@@ -277,7 +291,12 @@ static void on_ready(uint32_t events, void *user)
 
 static void on_timeout(void *user)
 {
-	peer_free(user);
+	struct peer *p = user;
+
+	if (p->settled && !p->finishing && idle_until(p) > time_now_mono())
+		event_timer_set(p->timer, idle_until(p));
+	else
+		peer_free(p);
 }
 
 int peer_new(struct stream_server *s, int fd, struct peer **ret)

@@ -2,7 +2,8 @@
  * Listening, tokens, and what is agreed on with a client. Loop thread.
  *
  * Invariant: a token is in the map and in the list, oldest first, until it is redeemed, too old or
- * pushed out. All live equally long, so one timer for the oldest is enough.
+ * pushed out. All live equally long (stream_server_limit comes before the first), so one timer for
+ * the oldest is enough.
  */
 #include "stream/server.h"
 
@@ -38,6 +39,7 @@ struct stream_server {
 	size_t n_tokens;
 	struct list peers;
 	size_t n_peers;
+	int64_t url_time, idle_time;
 };
 
 static const char *const kinds[] = { "exec", "attach", "portforward" };
@@ -64,6 +66,17 @@ const struct stream_owner *server_owner(const struct stream_server *s, void **re
 uint16_t stream_server_port(const struct stream_server *s)
 {
 	return s->port;
+}
+
+void stream_server_limit(struct stream_server *s, int64_t url, int64_t idle)
+{
+	s->url_time = url;
+	s->idle_time = idle ? idle : INT64_MAX;
+}
+
+int64_t server_idle_time(const struct stream_server *s)
+{
+	return s->idle_time;
 }
 
 /* ---- tokens ---- */
@@ -120,7 +133,7 @@ int stream_server_url(struct stream_server *s, const struct stream_request *req,
 		token_free(s, list_first(&s->order, struct token, link));
 	t = mem_new(1, sizeof(*t));
 	id_random(t->text);
-	t->until = time_now_mono() + TOKEN_TIME;
+	t->until = time_now_mono() + s->url_time;
 	t->req = copy(req, &t->arena);
 	map_put(&s->tokens, t->text, t);
 	list_append(&s->order, &t->link);
@@ -306,6 +319,8 @@ int stream_server_new(struct event_loop *loop, const char *address, uint16_t por
 	s->owner = owner;
 	s->user = user;
 	s->fd = -EBADF;
+	s->url_time = TOKEN_TIME;
+	s->idle_time = INT64_MAX;
 	list_init(&s->order);
 	list_init(&s->peers);
 	r = bind_to(address, port, &s->fd, &s->port, &s->host);

@@ -6,6 +6,7 @@
 
 struct event_loop *server_loop(const struct stream_server *s);
 const struct stream_owner *server_owner(const struct stream_server *s, void **ret_user);
+int64_t server_idle_time(const struct stream_server *s); /* INT64_MAX: for ever */
 void server_peer_left(struct stream_server *s);
 /* Redeems the request's token and upgrades the peer; negative: refused with status and text. */
 int server_accept(struct stream_server *s, struct peer *p, const struct http_request *req, int *ret_status,

@@ -12,7 +12,8 @@
  *	stream_session_started(session, in, out, err_fd);           the descriptors
  *	stream_session_ended(session, code, NULL);                  the exit code
  *
- * A URL holds a random token of 256 bits, serves one connection and lives for a minute. At most
+ * A URL holds a random token of 256 bits, serves one connection and lives for a minute, if nothing
+ * else was said. At most
  * STREAM_TOKENS_MAX wait at once: then the oldest goes.
  *
  * Sessions. begin is called once all streams that the request names are there. The owner then
@@ -75,6 +76,9 @@ int stream_server_new(struct event_loop *loop, const char *address, uint16_t por
 /* Cuts all connections; sessions are told that they are gone. */
 void stream_server_free(struct stream_server *s);
 uint16_t stream_server_port(const struct stream_server *s);
+/* How long a URL waits to be used, and after how long without a byte either way a connection is cut, as if
+ * its client had left (0, and unless it is called: never). ns. Before the first URL. */
+void stream_server_limit(struct stream_server *s, int64_t url, int64_t idle);
 
 /* req is copied. INVALID: no stream at all, or err together with a terminal. */
 int stream_server_url(struct stream_server *s, const struct stream_request *req, struct arena *a, char **ret,

@@ -186,6 +186,56 @@ url_of() { crictl --debug exec "$id" true 2>&1 | grep -o 'http://127[0-9.:]*/exe
 	[ "$(code "${upgrade[@]}" -H 'X-Stream-Protocol-Version: v4.channel.k8s.io' "$url")" = 404 ]
 }
 
+# streams CASE ID [ARG…]: streams.py in the daemon's network
+streams() {
+	local name=$1 target=$2
+	shift 2
+	timeout 120 nsenter --net="/proc/$holder/ns/net" python3 "$BATS_TEST_DIRNAME/streams.py" "$name" \
+		"$build/tests/cri-call" "$socket" "$target" "$@"
+}
+
+@test "WebSocket v5: stdin ends by itself, output and exit code come after; v4 has no such end" {
+	streams half_close "$id"
+	streams no_half_close "$id"
+}
+
+@test "WebSocket: exit codes, and sizes of a terminal" {
+	streams exit_codes "$id"
+	streams resize "$id"
+}
+
+@test "a URL serves once, also when five come for it" { streams once "$id"; }
+
+@test "a hundred execs at once, each with its own words" { streams many "$id" 100; }
+
+@test "a hundred connections at once over one port-forward" {
+	server=$(started crowd 'exec httpd -f -p 80 -h /www' '{}')
+	for transport in spdy websocket; do
+		(become port-forward --transport $transport "$pod" 18083:80 >"$dir/pf" 2>&1) &
+		forward=$!
+		page() { in_net curl -sf --max-time 5 -o /dev/null http://127.0.0.1:18083/; }
+		eventually page
+		streams connections "$id" 18083 100
+		kill "$forward"
+		wait "$forward" || true
+	done
+}
+
+# The size is a gigabyte and more with STREAM_MIB=4096.
+@test "output that nobody reads is not made, costs the daemon little, and is whole when it is read" {
+	streams flood "$id" "$(daemon_pid)" "${STREAM_MIB:-32}" >&3
+}
+
+@test "a URL that nobody uses expires, a connection that is idle is cut, a busy one is not" {
+	daemon_kill
+	echo 'streaming: {url_timeout: 2s, idle_timeout: 3s}' >>"$dir/config.yaml"
+	daemon_start
+	streams expiry "$id" 2
+	streams idle "$id" 3
+	gone() { ! stream exec "$id" ps | grep -q "[s]leep 54321"; }
+	eventually gone
+}
+
 @test "info says where streams are served" {
 	crictl info | jq -e '.streaming | .address == "127.0.0.1" and .port > 0'
 	[[ $(url_of) == "http://127.0.0.1:$(crictl info | jq .streaming.port)/"* ]]

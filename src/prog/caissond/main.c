@@ -222,7 +222,10 @@ static int serve(struct daemon *d, struct err *err)
 	if (r < 0)
 		return err_sys(err, r, "timers");
 	cri_services(d->cri, &services, &n);
-	r = cri_stream_serve(d->cri, d->config.streaming.address, (uint16_t)d->config.streaming.port, err);
+	r = cri_stream_serve(d->cri, &(struct cri_streaming){
+		.address = d->config.streaming.address, .port = (uint16_t)d->config.streaming.port,
+		.url_timeout = d->config.streaming.url_timeout,
+		.idle_timeout = d->config.streaming.idle_timeout }, err);
 	if (r == 0 && d->config.metrics.port)
 		r = cri_scrape_serve(d->cri, d->config.metrics.address, (uint16_t)d->config.metrics.port, NULL, err);
 	if (r < 0)
