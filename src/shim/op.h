@@ -1,5 +1,5 @@
 /*
- * An operation on a task that needs a job: who asked, and for what. Inside of task.c and
+ * An operation on a task that needs a job: who asked, and for what. Inside of task*.c and
  * proc.c only. A task is not freed while one runs (task.n_jobs).
  */
 #pragma once
@@ -25,6 +25,9 @@ void op_run(struct op *op, job_fn fn, const struct job_io *io, job_done_fn done)
  * gone after. err NULL: success. */
 void op_end(struct op *op, const struct err *err);
 
+/* The same for one whose task is gone after, or that had no job. */
+void op_answer(struct op *op, const struct err *err);
+
 void proc_init(struct proc *p, struct task *t, const char *exec_id);
 void proc_done(struct proc *p);
 /* The job has said which process it is; an exit that was faster is taken up. */
@@ -42,6 +45,9 @@ void task_advance_delete(struct task *t);
 struct task *task_new(struct shim *s, const struct task_create *what);
 void task_free(struct task *t); /* NULL is fine */
 void task_open_cgroup(struct task *t, const char *path);
+void task_unwatch_oom(struct task *t);
+/* In a job: everything of the container goes, whatever state it is in. */
+int task_delete_job(void *user, struct job_result *ret, struct err *err);
 /* In a job: what the runtime's record and the kernel say of it. NOT_FOUND, -1: no record. */
 int task_describe(const struct task *t, struct job_result *ret, struct err *err);
 /* The init's exit: what it leaves behind, the OOM count. */
