@@ -110,22 +110,13 @@ flat() { # before, after
 
 descriptors() { ls "/proc/$(daemon_pid)/fd" | wc -l; }
 
-# the copy of the database is made, and threads and connections that waited for work are gone
-at_rest() {
-	local before
-	before=$(descriptors)
-	[ "$(ls "/proc/$(daemon_pid)/task" | wc -l)" -eq 1 ] && [ "$ROOT/meta.db.copy" -nt "$ROOT/meta.db" ] || return 1
-	sleep 0.3
-	[ "$(descriptors)" -eq "$before" ]
-}
-
 settled() { flat "$before" "$(stock)"; }
 
 @test "containers that come and go leave memory, descriptors, threads, disk, cgroups and mounts as they were" {
 	local parts=$((turns < 1000 ? 2 : 40)) part until=$((SECONDS + ${SCALE_SECONDS:-1000})) came=0
 	# what stays for good is made by the first ones
 	"$churn" turn 50 "$workers" "$SOCKET" "$(image busybox:1)" "$WORK/pods" >/dev/null
-	eventually 10 at_rest
+	eventually 20 leak_at_rest
 	before=$(stock)
 	report "before: $(tr '\n' ' ' <<<"$before")"
 	for part in $(seq "$parts"); do
