@@ -47,7 +47,7 @@ static void *call(struct grpc_client *client, const char *method, const Protobuf
 	char path[128];
 
 	snprintf(path, sizeof(path), "/runtime.v1.RuntimeService/%s", method);
-	if (grpc_client_call_pb(client, path, req, type, time_now_mono() + 60 * NSEC_PER_SEC, &res, &err) < 0) {
+	if (grpc_client_call_pb(client, path, req, type, time_now_mono() + 300 * NSEC_PER_SEC, &res, &err) < 0) {
 		fprintf(stderr, "cri-churn: %s: %s\n", method, err.text);
 		exit(1);
 	}

@@ -33,7 +33,9 @@ restarted() { # signal
 	daemon_end "$1"
 	daemon_spawn "$BUILD/src/prog/caissond/caissond" --config "$WORK/config.yaml"
 	out=$("$churn" served "$SOCKET" 30)
-	report "$pods pods, daemon ended by SIG$1: the next one serves $out"
+	# (fields 14 and 15: user and system time in hundredths of a second)
+	report "$pods pods, daemon ended by SIG$1: the next one serves $out," \
+		"of which $(awk '{ print ($14 + $15) * 10 }' "/proc/$(daemon_pid)/stat") ms are its own processor time"
 	[[ $out == "$pods pods, $((pods * 2)) running, "* ]]
 	ms=${out##*after }
 	ms=${ms% ms}
@@ -44,7 +46,8 @@ shims() { pgrep -cf "caisson-shim.*$STATE" || true; }
 
 @test "many pods: a daemon that is killed or ends is followed by one that serves all of them within a second" {
 	only_ours
-	report "$("$churn" up "$pods" 2 "$workers" "$SOCKET" "$(image busybox:1)" "$WORK/pods")"
+	out=$("$churn" up "$pods" 2 "$workers" "$SOCKET" "$(image busybox:1)" "$WORK/pods")
+	report "$out"
 	before=$(cri ps -q | sort | sha256sum)
 	for signal in KILL TERM KILL; do
 		restarted "$signal"
@@ -55,7 +58,8 @@ shims() { pgrep -cf "caisson-shim.*$STATE" || true; }
 	# what else the machine does makes one of them slow, never fast
 	[ "$fastest" -le 1000 ]
 	report "$(shims) shims, $(descriptors) descriptors of the daemon"
-	report "$("$churn" down "$workers" "$SOCKET")"
+	out=$("$churn" down "$workers" "$SOCKET")
+	report "$out"
 	[ -z "$(cri pods -q)$(cri ps -aq)" ]
 	eventually 10 no_shims
 }
@@ -120,8 +124,8 @@ settled() { flat "$before" "$(stock)"; }
 	before=$(stock)
 	report "before: $(tr '\n' ' ' <<<"$before")"
 	for part in $(seq "$parts"); do
-		report "$part/$parts: $("$churn" turn $((turns / parts)) "$workers" "$SOCKET" "$(image busybox:1)" "$WORK/pods")," \
-			"resident $(of_rollup Rss) KiB"
+		out=$("$churn" turn $((turns / parts)) "$workers" "$SOCKET" "$(image busybox:1)" "$WORK/pods")
+		report "$part/$parts: $out, resident $(of_rollup Rss) KiB"
 		came=$((came + turns / parts))
 		[ $SECONDS -lt $until ] || break
 	done
