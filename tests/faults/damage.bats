@@ -94,7 +94,7 @@ table() {
 }
 
 # the quick cut: rows of all kinds, of each one way, a different one from row to row
-CUT='root/meta.db |root/meta.db-wal|record:|both:pod|V/shim.json|C/state.json .*exec|C/exit.json'
+CUT='root/meta.db |root/meta.db-wal|record:pod|both:pod|V/shim.json|C/state.json .*exec|C/exit.json .*lost'
 
 ways_of() { # row number, ways
 	local -a all
