@@ -248,7 +248,8 @@ def one(request, kib, floor):
         now = seen()
         if now != before and request.name != "start":
             raise Wrong(f"with {had} KiB left it failed, and this is to be seen: {now} instead of {before}")
-        if left + 64 < had:
+        # the copy of the database may have been made meanwhile
+        if left + 256 < had:
             raise Wrong(f"had {had} KiB, and {left} when it had failed: {text[-200:]}")
         relieve()
         if request.name == "start":

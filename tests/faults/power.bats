@@ -105,7 +105,7 @@ teardown_file() {
 }
 
 @test "after a cut of the power no image is wrong, nothing answered for is lost, pods are over, life goes on" {
-	local args=(--moments "$MOMENTS" --seed "$RANDOM")
+	local args=(--moments "$MOMENTS" --seed "$RANDOM" --budget "${FAULTS_SECONDS:-1e9}")
 	[ -z "${FAULTS_REPORTS:-}" ] || args+=(--report "$FAULTS_REPORTS/power-${POWER_FS:-ext4}.json")
 	mkdir -p "$WORK/root"
 	node_start
