@@ -20,11 +20,11 @@ setup_file() {
 		'dd if=/dev/zero of=/written bs=1M count=20 2>/dev/null; sync
 		 i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done; exec sleep 1000' \
 		'{"linux": {"resources": {"memory_limit_in_bytes": 268435456, "cpu_quota": 90000, "cpu_period": 100000, "cpu_shares": 512}}}')
-	for _ in $(seq 200); do
-		[[ $(tr '\0' ' ' <"/proc/$(pid_of "$id")/cmdline") == *"sleep 1000"* ]] && break
+	for _ in $(seq 900); do
+		[[ $(tr '\0' ' ' <"/proc/$(pid_of "$id")/cmdline") == "sleep 1000 " ]] && break
 		sleep 0.1
 	done
-	sleep 0.5
+	sleep 2.5 # the kernel sums up its counters of memory every two seconds
 }
 
 teardown_file() { daemon_end; }
@@ -131,6 +131,48 @@ optional='_pressure_|_hugetlb_|_blkio_|_fs_(reads|writes)_'
 	near "$(value container_file_descriptors)" "$(ls "/proc/$container_pid/fd" | wc -l)"
 	near "$(value container_ulimits_soft)" "$(awk '/^Max open files/ { print $4 }' "/proc/$container_pid/limits")"
 	near "$(value container_threads)" 1
+}
+
+@test "every figure of a container's stats is the kernel's" {
+	local v1 unified value key
+	container_pid=$(pid_of "$id")
+	[ -e /sys/fs/cgroup/memory ] && v1=1 || v1=
+	rpc ContainerStats "container_id: \"$id\"" >"$dir/stats"
+	stat() { sed -n "/^    $1 {/,/^    }/s/.*value: //p" "$dir/stats" | head -n 1; }
+	# what the kernel has counted is never 0 and left out, and what it has not is not there as 0
+	for value in cpu memory writable_layer; do grep -q "^  $value {" "$dir/stats" || { echo "no $value"; cat "$dir/stats"; false; }; done
+	near "$(stat page_faults)" "$(kernel memory memory.stat memory.stat "${v1:+total_}pgfault")"
+	key=$(kernel memory memory.stat memory.stat "${v1:+total_}pgmajfault")
+	[ "$(stat major_page_faults)" = "${key/#0/}" ] || [ "$(stat major_page_faults)" = "$key" ] || { stat major_page_faults; false; }
+	if [ -n "$v1" ] && [ -e /sys/fs/cgroup/memory/memory.memsw.usage_in_bytes ]; then
+		swap=$(($(kernel memory memory.memsw.usage_in_bytes x) - $(kernel memory memory.usage_in_bytes x)))
+		free=$(($(kernel memory memory.memsw.limit_in_bytes x) - $(kernel memory memory.limit_in_bytes x) - swap))
+	elif [ -z "$v1" ]; then
+		swap=$(kernel memory x memory.swap.current)
+		free=$(($(kernel memory x memory.swap.max) - swap))
+	fi
+	if [ -n "${swap:-}" ]; then
+		near "$(sed -n '/^    swap_usage_bytes {/,/}/s/.*value: //p' "$dir/stats" | grep . || echo 0)" "$swap"
+		near "$(sed -n '/^    swap_available_bytes {/,/}/s/.*value: //p' "$dir/stats" | grep . || echo 0)" "$free"
+	else
+		! grep -q '^  swap {' "$dir/stats"
+	fi
+	# pressure: the container sleeps, so its totals stand still
+	unified=$(awk '$9 == "cgroup2" || $(NF - 2) == "cgroup2" { print $5; exit }' /proc/self/mountinfo)
+	unified+=$(sed -n 's/^0:://p' "/proc/$container_pid/cgroup")
+	for value in cpu memory io; do
+		if [ -e "$unified/$value.pressure" ] && cat "$unified/$value.pressure" >/dev/null 2>&1; then
+			for key in Some Full; do
+				ours=$(sed -n "/^  $value {/,/^  }/p" "$dir/stats" | sed -n "/^      $key {/,/^      }/s/.* Total: //p")
+				near "${ours:-0}" "$(($(sed -n "s/^${key,} .*total=//p" "$unified/$value.pressure") * 1000))"
+			done
+		else
+			! sed -n "/^  $value {/,/^  }/p" "$dir/stats" | grep -q 'psi {'
+		fi
+	done
+	upper=$dir/root/snapshots/$id/upper
+	near "$(stat used_bytes)" "$(du -s -B1 "$upper" | cut -f1)"
+	near "$(stat inodes_used)" "$(find "$upper" | wc -l)"
 }
 
 @test "the Prometheus endpoint: text that promtool would take, one family after another" {
