@@ -150,6 +150,7 @@ void pod_manager_free(struct pod_manager *m)
 	pod_unlock(m);
 	if (left)
 		return; /* a worker is stuck in the kernel or a plugin; the process ends anyhow */
+	pod_op_drop_all(m);
 	nri_free(m->nri);
 	event_timer_free(m->retry);
 	event_timer_free(m->patrol);

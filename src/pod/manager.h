@@ -263,6 +263,8 @@ struct pod_wait *pod_op_submit(struct pod_op *op, pod_done_fn done, void *user);
 
 /* Asks it to end: at its next stage, an exec at once. Loop thread. */
 void pod_op_cancel(struct pod_op *op);
+/* At the end, when the loop does not run any more: those that are done and were not delivered. */
+void pod_op_drop_all(struct pod_manager *m);
 /* A `run` that gives the error that is in op->err already. */
 int pod_op_fail(struct pod_op *op, struct err *err);
 

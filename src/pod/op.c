@@ -51,6 +51,12 @@ static void op_free(struct pod_op *op)
 	free(op);
 }
 
+void pod_op_drop_all(struct pod_manager *m)
+{
+	list_for_each(op, &m->ops, struct pod_op, link)
+		op_free(op);
+}
+
 struct pod_op *pod_op_find(struct pod_manager *m, const char *key)
 {
 	list_for_each(op, &m->ops, struct pod_op, link)

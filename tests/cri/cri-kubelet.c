@@ -134,7 +134,7 @@ static int make_container(struct caller *c, struct pod *p, int slot)
 	Runtime__V1__CreateContainerRequest create = RUNTIME__V1__CREATE_CONTAINER_REQUEST__INIT;
 	Runtime__V1__StartContainerRequest start = RUNTIME__V1__START_CONTAINER_REQUEST__INIT;
 	Runtime__V1__CreateContainerResponse *created = NULL;
-	static const char script[] = "trap 'exit 0' TERM; while true; do sleep 1 & wait $!; done";
+	static const char script[] = "trap 'exit 0' TERM; while true; do sleep 3600 & wait $!; done";
 	char *command[] = { (char *)"/bin/sh", (char *)"-c", (char *)script };
 	char name[16], log[32];
 	int r;

@@ -119,13 +119,16 @@ called=' attach checkpoint completion config create events exec help imagefsinfo
 @test "events, run" {
 	crictl events >"$dir/events" 2>&1 3>&- &
 	events=$!
-	sleep 0.5
 	run_json=$(pod_config run)
-	id=$(crictl run --no-pull "$(container_config ran 'exit 0')" "$run_json")
-	for _ in $(seq 100); do grep -q CONTAINER_STOPPED_EVENT "$dir/events" && break; sleep 0.05; done
+	# it does not say from when on it listens: the first pods may have been before that
+	for _ in $(seq 10); do
+		id=$(crictl run --no-pull "$(container_config ran 'exit 0')" "$run_json")
+		wait_state "$id" CONTAINER_EXITED
+		crictl rmp -f "$(crictl pods -q --name run)"
+		for _ in $(seq 20); do grep "$id" "$dir/events" | grep -q CONTAINER_DELETED_EVENT && break 2; sleep 0.05; done
+	done
 	kill $events
-	grep -q "$id" "$dir/events"
-	crictl rmp -f "$(crictl pods -q --name run)"
+	for event in CREATED STARTED STOPPED DELETED; do grep "$id" "$dir/events" | grep -q "CONTAINER_${event}_EVENT"; done
 }
 
 @test "checkpoint writes an archive, or says what CRIU says" {
