@@ -130,6 +130,7 @@ static void on_started(void *user)
 {
 	struct remote *m = user;
 	struct pod_streams s = m->streams;
+	int r;
 
 	if (m->r < 0) {
 		end_session(m, 0, &m->err);
@@ -142,9 +143,10 @@ static void on_started(void *user)
 	m->streams = (struct pod_streams)POD_STREAMS_INIT;
 	stream_session_started(m->session, s.in, s.out, s.err);
 	if (m->kind == STREAM_EXEC) {
-		m->r = event_work(m->cri->settings.loop, wait_exit, on_exit_known, m);
-		if (m->r < 0) {
-			err_sys(&m->err, m->r, "start a thread");
+		/* m->r is the thread's from here on: what has ended already is known there before this returns */
+		r = event_work(m->cri->settings.loop, wait_exit, on_exit_known, m);
+		if (r < 0) {
+			err_sys(&m->err, r, "start a thread");
 			end_session(m, 0, &m->err);
 		}
 	}
@@ -155,6 +157,7 @@ static void on_begin(struct stream_session *s, const struct stream_request *req,
 {
 	struct cri *cri = user;
 	struct remote *m = mem_new(1, sizeof(*m));
+	int r;
 
 	m->cri = cri;
 	m->session = s;
@@ -162,9 +165,10 @@ static void on_begin(struct stream_session *s, const struct stream_request *req,
 	m->streams = (struct pod_streams)POD_STREAMS_INIT;
 	m->what = (struct pod_exec){ req->id, req->cmd, req->n_cmd, req->tty, req->in, req->out, req->err };
 	stream_session_set(s, m);
-	m->r = event_work(cri->settings.loop, start, on_started, m);
-	if (m->r < 0) {
-		err_sys(&m->err, m->r, "start a thread");
+	/* as above: one that cannot start may have failed already */
+	r = event_work(cri->settings.loop, start, on_started, m);
+	if (r < 0) {
+		err_sys(&m->err, r, "start a thread");
 		end_session(m, 0, &m->err);
 		remote_free(m);
 	}
@@ -246,15 +250,17 @@ static void on_connect(struct stream_connect *c, const char *id, uint16_t port, 
 {
 	struct cri *cri = user;
 	struct dial *d = mem_new(1, sizeof(*d));
+	int r;
 
 	d->cri = cri;
 	d->connect = c;
 	d->pod = mem_strdup(id);
 	d->port = port;
 	d->fd = -EBADF;
-	d->r = event_work(cri->settings.loop, dial, on_dialled, d);
-	if (d->r < 0) {
-		err_sys(&d->err, d->r, "start a thread");
+	/* d is the thread's from here on: a port that refuses at once has its answer there already */
+	r = event_work(cri->settings.loop, dial, on_dialled, d);
+	if (r < 0) {
+		d->r = err_sys(&d->err, r, "start a thread");
 		on_dialled(d);
 	}
 }
