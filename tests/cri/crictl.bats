@@ -21,6 +21,14 @@ teardown() {
 inside() { in_net timeout 60 "$(type -P crictl)" --config "$dir/crictl.yaml" "$@"; }
 
 id_of() { cat "$dir/$1.id"; }
+# table COLUMNS ROW-REGEX COMMAND…: the columns by name, and one row of values under them, blanks made one
+table() {
+	local columns=$1 row=$2 text
+	shift 2
+	text=$(crictl "$@" | sed 's/.*\x1b\[H//' | tr -s ' ')
+	[ "$(head -n 1 <<<"$text" | sed 's/ $//')" = "$columns" ] && grep -qE "^$row ?\$" <<<"$text" || { echo "$text"; return 1; }
+}
+age='(Less than a second|About a (minute|second)|[0-9]+ (second|minute)s?) ago'
 
 # The commands that this file calls; the last test holds them against crictl's own list.
 called=' attach checkpoint completion config create events exec help imagefsinfo images info inspect inspecti inspectp logs
@@ -28,7 +36,8 @@ called=' attach checkpoint completion config create events exec help imagefsinfo
 	update-runtime-config version '
 
 @test "version, info, runtime-config, update-runtime-config, config" {
-	[[ $(crictl version) == *"RuntimeName:  caisson"* ]]
+	[ "$(crictl version | sed 's/:.*//' | tr '\n' ' ')" = "Version RuntimeName RuntimeVersion RuntimeApiVersion " ]
+	[[ $(crictl version) == *"RuntimeName:  caisson"*"RuntimeApiVersion:  v1"* ]]
 	crictl info >"$dir/info.json"
 	jq -e '.status.conditions | length >= 2 and all(.status == true)' "$dir/info.json"
 	jq -e '.features.supplemental_groups_policy == true and (.runtimeHandlers | length) >= 1' "$dir/info.json"
@@ -42,28 +51,37 @@ called=' attach checkpoint completion config create events exec help imagefsinfo
 @test "pull, images, inspecti, imagefsinfo" {
 	[[ $(crictl pull "$image") == *"up to date"* ]]
 	[[ $(crictl images) == *test/busybox*1* ]]
+	table "IMAGE TAG IMAGE ID SIZE" "$registry/test/busybox 1 [0-9a-f]{13} [0-9.]+MB" images
 	[ "$(crictl images -q | wc -l)" -eq 1 ]
 	crictl inspecti "$image" | jq -e '.status.repoTags[0] | endswith("test/busybox:1")'
-	crictl imagefsinfo | jq -e '.status.imageFilesystems[0].usedBytes.value | tonumber > 0'
+	crictl inspecti "$image" | jq -e '.status | keys == ["id", "pinned", "repoDigests", "repoTags", "size", "username"]'
+	crictl imagefsinfo | jq -e '.status | (.imageFilesystems[0], .containerFilesystems[0]) | .fsId.mountpoint and .timestamp and .inodesUsed.value
+		and (.usedBytes.value | tonumber > 0)'
 }
 
 @test "runp, pods, inspectp" {
 	crictl runp "$pod_json" >"$dir/pod.id"
-	[[ $(crictl pods) == *Ready*whole*default* ]]
+	table "POD ID CREATED STATE NAME NAMESPACE ATTEMPT RUNTIME" "$(id_of pod | cut -c1-13) $age Ready whole default 0 \(default\)" pods
 	[ "$(crictl pods -q --state ready --label app=whole --namespace default --name whole)" = "$(id_of pod)" ]
 	[ -z "$(crictl pods -q --state notready)" ]
 	crictl inspectp "$(id_of pod)" | jq -e '.status.state == "SANDBOX_READY" and (.status.network.ip | length > 0)
 		and .status.labels.app == "whole" and .status.annotations.note == "of a test"'
+	crictl inspectp "$(id_of pod)" | jq -e '(.status | keys == ["annotations", "createdAt", "id", "labels", "linux", "metadata", "network",
+		"runtimeHandler", "state"]) and (.info | has("pid") and has("config") and has("runtimeSpec"))'
 }
 
 @test "create, start, ps, inspect, logs" {
 	crictl create "$(id_of pod)" "$web_json" "$pod_json" >"$dir/web.id"
 	[[ $(crictl ps -a) == *Created*web* ]]
 	crictl start "$(id_of web)"
-	[[ $(crictl ps) == *Running*web* ]]
+	table "CONTAINER IMAGE CREATED STATE NAME ATTEMPT POD ID POD NAMESPACE" \
+		"$(id_of web | cut -c1-13) $image $age Running web 0 $(id_of pod | cut -c1-13) unknown unknown" ps
 	[ "$(crictl ps -q --pod "$(id_of pod)" --label container=web --state running --image "$image")" = "$(id_of web)" ]
 	crictl inspect "$(id_of web)" | jq -e '.status.state == "CONTAINER_RUNNING" and .status.metadata.name == "web"
 		and .status.logPath != "" and .info.pid > 0'
+	crictl inspect "$(id_of web)" | jq -e '(.status | keys == ["annotations", "createdAt", "exitCode", "finishedAt", "id", "image", "imageId",
+		"imageRef", "labels", "logPath", "message", "metadata", "mounts", "reason", "resources", "startedAt", "state", "stopSignal", "user"])
+		and (.info | has("sandboxID") and has("snapshotKey") and has("runtimeSpec") and has("config"))'
 	for _ in $(seq 100); do [ "$(crictl logs "$(id_of web)")" = started ] && break; sleep 0.05; done
 	[ "$(crictl logs --tail 1 "$(id_of web)")" = started ]
 	[[ $(crictl logs -t "$(id_of web)") == 20*started ]]
@@ -95,6 +113,8 @@ called=' attach checkpoint completion config create events exec help imagefsinfo
 	in_net "$(type -P crictl)" --config "$dir/crictl.yaml" port-forward "$(id_of pod)" "$port:8080" >"$dir/forward" 2>&1 3>&- &
 	forward=$!
 	for _ in $(seq 100); do grep -q "Forwarding from" "$dir/forward" && break; sleep 0.05; done
+	# the server of the container may not listen yet
+	for _ in $(seq 100); do crictl exec -s "$id" sh -c 'grep -qi ":1F90 .* 0A " /proc/net/tcp /proc/net/tcp6' && break; sleep 0.05; done
 	[ "$(in_net curl -s --max-time 5 "http://127.0.0.1:$port/")" = page ] || { cat "$dir/forward"; kill $forward; false; }
 	kill $forward
 	crictl rm -f "$id"
@@ -103,7 +123,8 @@ called=' attach checkpoint completion config create events exec help imagefsinfo
 @test "stats, statsp, metricsp, metricdescs" {
 	crictl stats >/dev/null
 	sleep 1.2
-	[[ $(crictl stats --id "$(id_of web)") == *web* ]]
+	table "CONTAINER NAME CPU % MEM DISK INODES SWAP" "$(id_of web | cut -c1-13) web [0-9.]+ [0-9.]+k?M?B [0-9.]+k?B [0-9]+ 0B" stats --id "$(id_of web)"
+	table "POD POD ID CPU % MEM" "whole $(id_of pod | cut -c1-13) [0-9.]+ [0-9.]+k?M?B" statsp
 	crictl stats -o json | jq -e '.stats[0].cpu.usageCoreNanoSeconds.value | tonumber > 0'
 	crictl statsp -o json | jq -e '.stats[0].linux.memory.workingSetBytes.value | tonumber > 0'
 	[[ $(crictl metricdescs) == *container_cpu_usage_seconds_total* ]]
@@ -116,6 +137,9 @@ called=' attach checkpoint completion config create events exec help imagefsinfo
 		and (.cpuShares | tonumber) == 333'
 }
 
+# heard ID: the types of its events, in order; the last document may not be whole yet
+heard() { jq -r --arg id "$1" 'select(.containerId == $id).containerEventType' "$dir/events" 2>/dev/null || true; }
+
 @test "events, run" {
 	crictl events >"$dir/events" 2>&1 3>&- &
 	events=$!
@@ -125,10 +149,10 @@ called=' attach checkpoint completion config create events exec help imagefsinfo
 		id=$(crictl run --no-pull "$(container_config ran 'exit 0')" "$run_json")
 		wait_state "$id" CONTAINER_EXITED
 		crictl rmp -f "$(crictl pods -q --name run)"
-		for _ in $(seq 20); do grep "$id" "$dir/events" | grep -q CONTAINER_DELETED_EVENT && break 2; sleep 0.05; done
+		for _ in $(seq 20); do heard "$id" | grep -q DELETED && break 2; sleep 0.05; done
 	done
 	kill $events
-	for event in CREATED STARTED STOPPED DELETED; do grep "$id" "$dir/events" | grep -q "CONTAINER_${event}_EVENT"; done
+	[ "$(heard "$id" | tr '\n' ' ')" = "CONTAINER_CREATED_EVENT CONTAINER_STARTED_EVENT CONTAINER_STOPPED_EVENT CONTAINER_DELETED_EVENT " ]
 }
 
 @test "checkpoint writes an archive, or says what CRIU says" {

@@ -35,7 +35,7 @@ kubelet() { # SECONDS SEED
 
 @test "pods come and go, are probed, restarted and repeated after deadlines: no drift" {
 	run kubelet "${KUBELET_SECONDS:-15}" 1
-	echo "$output"
+	echo "# $output" >&3
 	[ "$status" -eq 0 ]
 	[[ $output == *" 0 drifts" ]]
 	[ -z "$(crictl pods -q)" ]
@@ -48,7 +48,7 @@ kubelet() { # SECONDS SEED
 	before=$(memory)
 	open=$(descriptors)
 	run kubelet "${KUBELET_SECONDS:-15}" 2
-	echo "$output; anonymous memory $before KiB, then $(memory); descriptors $open, then $(descriptors)"
+	echo "# $output; anonymous memory $before KiB, then $(memory); descriptors $open, then $(descriptors)" >&3
 	[ "$status" -eq 0 ]
 	settled descriptors $((open + 2))
 	sleep 2.5 # what operations leave free goes back then

@@ -129,7 +129,7 @@ same() {
 	done
 	after=$(awk '/^VmHWM/ { print $2 }' "/proc/$(daemon_pid)/status")
 	echo "peak of the daemon: $before, then $after KiB"
-	[ $((after - before)) -lt 65536 ]
+	[[ $build == *san* ]] || [ $((after - before)) -lt 65536 ]
 }
 
 @test "a client that leaves in the middle ends its stream" {
