@@ -141,8 +141,11 @@ static void set_options(struct transfer *t, const struct transfer_request *req)
 		curl.easy_setopt(c, CURLOPT_RANGE, req->range);
 	if (t->pool)
 		curl.easy_setopt(c, CURLOPT_SHARE, pool_share(t->pool));
+	/* curl leaves the name in capitals alone, which a CGI program gets from its client; nodes set it */
 	if (req->direct)
 		curl.easy_setopt(c, CURLOPT_PROXY, "");
+	else if (str_skip_prefix(req->url, "http://") && !getenv("http_proxy") && getenv("HTTP_PROXY"))
+		curl.easy_setopt(c, CURLOPT_PROXY, getenv("HTTP_PROXY"));
 	if (req->ca) {
 		struct curl_blob pem = { (void *)req->ca, strlen(req->ca), CURL_BLOB_COPY };
 

@@ -53,9 +53,54 @@ free_port() {
 	grep -q '^http://nowhere.invalid/v2/flat/manifests/t -$' "$LOG"
 	: >"$LOG"
 	http_proxy=http://127.0.0.1:1 image pull "$REG/flat:t"
+	HTTP_PROXY=http://$REG image explain nowhere.invalid/flat:t
+	grep -q "^http://nowhere.invalid/v2/flat/manifests/t" "$LOG"
+	: >"$LOG"
 	http_proxy=http://$REG no_proxy=nowhere.invalid run image pull nowhere.invalid/flat:t
 	[ "$status" = 1 ]
 	[ -z "$(grep nowhere "$LOG")" ]
+}
+
+# proxy_start [USER:PASSWORD]: sets PROXY; it leads to PORT whatever it is asked for
+proxy_start() {
+	local out=$BATS_TEST_TMPDIR/proxy.$RANDOM
+	"$HERE/proxy.py" "$BATS_TEST_TMPDIR/proxied" "$PORT" "$@" >"$out" 3>&- &
+	echo $! >"$BATS_TEST_TMPDIR/pid.$!"
+	for _ in $(seq 400); do
+		[ -s "$out" ] && break
+		sleep 0.05
+	done
+	PROXY=127.0.0.1:$(cat "$out")
+}
+
+@test "a registry behind TLS by a proxy's CONNECT and by SOCKS5, with its password; a refusal is told" {
+	local log=$BATS_TEST_TMPDIR/proxied
+	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=registry -addext subjectAltName=DNS:nowhere.invalid \
+		-keyout "$BATS_TEST_TMPDIR/key" -out "$BATS_TEST_TMPDIR/cert" 2>/dev/null
+	serve "$MADE/flat" --tls "$BATS_TEST_TMPDIR/cert" "$BATS_TEST_TMPDIR/key"
+	export CA_FILE=$BATS_TEST_TMPDIR/cert
+	proxy_start
+	for name in https_proxy=http HTTPS_PROXY=http all_proxy=socks5h ALL_PROXY=socks5h; do
+		: >"$log"
+		export "${name%=*}=${name#*=}://$PROXY"
+		image pull nowhere.invalid/flat:t
+		image rm nowhere.invalid/flat:t
+		unset "${name%=*}"
+		grep -qE "^(connect|socks5) nowhere.invalid:443$" "$log"
+		[ -z "$(grep -vE "^(connect|socks5) nowhere.invalid:443$" "$log")" ]
+	done
+	proxy_start me:secret
+	https_proxy=http://me:secret@$PROXY image pull nowhere.invalid/flat:t
+	image rm nowhere.invalid/flat:t
+	all_proxy=socks5h://me:secret@$PROXY image pull nowhere.invalid/flat:t
+	image rm nowhere.invalid/flat:t
+	https_proxy=http://me:wrong@$PROXY run image pull nowhere.invalid/flat:t
+	[ "$status" = 1 ]
+	echo "$output"
+	[[ "$output" == "UNAVAILABLE: pull nowhere.invalid/flat:t: nowhere.invalid: manifest t: "*407* ]]
+	# the proxy's password is nobody else's business
+	[ -z "$(grep -E 'secret|wrong' "$LOG")" ]
+	[[ "$output" != *wrong* ]]
 }
 
 @test "a registry at an IPv6 address" {
