@@ -120,13 +120,13 @@ static int note_implied(struct unpack *u, int dir, const char *name)
 	return unpack_bound_names(u);
 }
 
-/* Makes `name` in dir, because something lies in it. */
+/* Makes `name` in dir, because something lies in it. Root's, whatever a set-group-id bit above hands down. */
 static int make_implied(struct unpack *u, int dir, const char *name)
 {
 	if (mkdirat(dir, name, 0755) < 0)
 		return err_sys(u->err, errno, "entry \"%.300s\": mkdir %s", u->entry, name);
-	if (fchmodat(dir, name, 0755, 0) < 0)
-		return err_sys(u->err, errno, "entry \"%.300s\": chmod %s", u->entry, name);
+	if (fchownat(dir, name, 0, 0, AT_SYMLINK_NOFOLLOW) < 0 || fchmodat(dir, name, 0755, 0) < 0)
+		return err_sys(u->err, errno, "entry \"%.300s\": owner and mode of %s", u->entry, name);
 	return note_implied(u, dir, name);
 }
 

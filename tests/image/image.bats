@@ -2,6 +2,7 @@
 # do wrong; what is left when something fails. One private root a test, loopback only.
 
 load serve
+load mount
 
 setup_file() {
 	export HERE=$BATS_TEST_DIRNAME TOP=$BATS_TEST_DIRNAME/../..
@@ -19,30 +20,6 @@ setup() {
 teardown() {
 	mountpoint -q "$BATS_TEST_TMPDIR/merged" && umount "$BATS_TEST_TMPDIR/merged"
 	serve_end
-}
-
-# The root that a container of REF would have, at $BATS_TEST_TMPDIR/merged. The lowers go one
-# by one, since the classic option string is limited to a page.
-mount_image() { # REF
-	local snap
-	mapfile -t snap < <(image snapshot "$1" snap)
-	mkdir "$BATS_TEST_TMPDIR/merged"
-	python3 - "$BATS_TEST_TMPDIR/merged" "${snap[@]}" <<'PY'
-import ctypes, os, sys
-libc = ctypes.CDLL(None, use_errno=True)
-def call(nr, *args):
-    r = libc.syscall(nr, *args)
-    if r < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return r
-target, upper, work, *lowers = sys.argv[1:]
-fs = call(430, b"overlay", 0)
-for key, value in [("lowerdir+", l) for l in lowers] + [("upperdir", upper), ("workdir", work)]:
-    call(431, fs, 1, key.encode(), value.encode(), 0)
-call(431, fs, 6, None, None, 0)
-mnt = call(432, fs, 0, 0)
-call(429, mnt, b"", -100, target.encode(), 4)
-PY
 }
 
 same_as_umoci() { # LAYOUT TAG REF
