@@ -25,6 +25,9 @@ faults: all ## the whole fault matrix, also of containerd, to docs/faults.md (FA
 	@CRI_PEER=containerd FAULTS=all FAULTS_REPORTS=$(abspath $(BUILD))/fault-reports bats tests/faults/matrix.bats tests/faults/outside.bats || true
 	@tests/faults/report $(BUILD)/fault-reports >docs/faults.md
 
+compare: all ## the suites of the runtime against runc 1.3 and crun 1.28: differences that are not listed
+	@tests/oci/compare runc; status=$$?; tests/oci/compare crun && exit $$status
+
 bench: all ## timings beside runc, crun and containerd, as a table
 	@tools/install-deps check
 	@tests/bench/run $(BUILD)
@@ -38,4 +41,4 @@ clean: ## removes what was built
 help:
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile
 
-.PHONY: all demo check faults bench install clean help
+.PHONY: all demo check faults compare bench install clean help

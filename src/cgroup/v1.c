@@ -12,31 +12,26 @@
 
 /* ---- creation ------------------------------------------------------------------------------ */
 
+enum { CPUSET_MAX = 4096 };
+
 /* A new cpuset has no CPUs and no memory nodes, and nobody can enter it: both come from
- * the parent, whose own may be empty when it is new as well. */
-static int cpuset_fill(char *directory, size_t mount_len, const char *file)
+ * the parent, whose own may be empty when it is new as well. `value` is what it has then. */
+static int cpuset_fill(char *directory, size_t mount_len, const char *file, char value[CPUSET_MAX])
 {
-	char path[CGROUP_DIRECTORY_MAX + 16], value[4096];
+	char path[CGROUP_DIRECTORY_MAX + 16];
 	char *slash;
 	ssize_t n;
 	int r;
 
 	snprintf(path, sizeof(path), "%s/%s", directory, file);
-	n = sys_file_read_text(AT_FDCWD, path, value, sizeof(value));
+	n = sys_file_read_text(AT_FDCWD, path, value, CPUSET_MAX);
 	if (n != 0)
 		return n < 0 ? (int)n : 0;
 	slash = strrchr(directory, '/');
 	if ((size_t)(slash - directory) < mount_len)
 		return -EINVAL;
 	*slash = '\0';
-	r = cpuset_fill(directory, mount_len, file);
-	if (r == 0) {
-		char parent[CGROUP_DIRECTORY_MAX + 16];
-
-		snprintf(parent, sizeof(parent), "%s/%s", directory, file);
-		n = sys_file_read_text(AT_FDCWD, parent, value, sizeof(value));
-		r = n < 0 ? (int)n : 0;
-	}
+	r = cpuset_fill(directory, mount_len, file, value);
 	*slash = '/';
 	return r < 0 ? r : sys_file_write(AT_FDCWD, path, value);
 }
@@ -46,7 +41,7 @@ static int prepare(const struct cgroup_host *host, size_t h, const char *directo
 		   struct err *err)
 {
 	static const char *const files[] = { "cpuset.cpus", "cpuset.mems" };
-	char text[CGROUP_DIRECTORY_MAX];
+	char text[CGROUP_DIRECTORY_MAX], value[CPUSET_MAX];
 
 	if (host->of[CGROUP_CPUSET] != (int)h)
 		return 0;
@@ -54,7 +49,7 @@ static int prepare(const struct cgroup_host *host, size_t h, const char *directo
 		int r;
 
 		snprintf(text, sizeof(text), "%s", directory);
-		r = cpuset_fill(text, strlen(host->hierarchies[h].mount), files[i]);
+		r = cpuset_fill(text, strlen(host->hierarchies[h].mount), files[i], value);
 		if (r < 0)
 			return err_sys(err, r, "cgroup cpuset: fill %s of %s", files[i], directory);
 	}

@@ -6,6 +6,7 @@
 #include "json/json.h"
 
 #include <jansson.h>
+#include <sys/auxv.h>
 #include <stdio.h>
 
 struct reader {
@@ -348,10 +349,23 @@ static int rewrite_big(const char *text, size_t len, struct buf *out)
 	return found;
 }
 
+/* The hash tables' seed comes from what the kernel gave every program when it began: else jansson opens
+ * /dev/urandom for it. Once a program. */
+static void seed(void)
+{
+	const uint32_t *random = (const void *)getauxval(AT_RANDOM); /* 16 bytes */
+
+	if (random)
+		json_object_seed((random[0] ^ random[2]) | 1);
+}
+
 static json_t *load(const char *text, size_t len, json_error_t *e)
 {
-	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, e);
 	CLEANUP(buf_done) struct buf copy = BUF_INIT(len * 3 / 2 + 64);
+	json_t *root;
+
+	seed();
+	root = json_loadb(text, len, JSON_REJECT_DUPLICATES, e);
 
 	if (!root && json_error_code(e) == json_error_numeric_overflow && rewrite_big(text, len, &copy))
 		root = json_loadb((const char *)copy.data, copy.len, JSON_REJECT_DUPLICATES, e);

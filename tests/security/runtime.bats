@@ -130,7 +130,18 @@ privileged() {
 	if [ "$status" = 0 ]; then
 		[ "${lines[0]}" = 0 ]
 		[[ "${lines[1]}" =~ 1,\ +3 ]]
+	else
+		[[ "$stderr" == *"/dev/null"* ]]
 	fi
+	only_ours "others refuse or ignore another device by that name"
+	# a container whose own is another device, which is no mistake: the mask is not that one
+	rm "$B/rootfs/dev/null"
+	spec '.linux.devices=[{path:"/dev/null",type:"c",major:1,minor:5}]'
+	script 'ls -l /dev/null; ls -l /proc/uptime'
+	run_c1
+	[ "$status" = 0 ]
+	[[ "${lines[0]}" =~ 1,\ +5 ]]
+	[[ "${lines[1]}" =~ 1,\ +3 ]]
 }
 
 @test "CVE-2025-52565: a link named /dev/console is not followed" {
