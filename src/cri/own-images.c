@@ -25,7 +25,7 @@ CRI_METHOD(import)
 	Caisson__V1__ImportResponse *res = wire_new(&caisson__v1__import_response__descriptor, &c->arena);
 	struct image_table *images = c->cri->settings.images;
 	const char *name = *req->name ? req->name : NULL, *which = *req->which ? req->which : NULL;
-	autofree char *id = NULL;
+	CLEANUP(image_imported_done) struct image_imported done = IMAGE_IMPORTED_INIT;
 	struct stat st;
 	int r;
 
@@ -34,12 +34,15 @@ CRI_METHOD(import)
 		return wire_wrong(NULL, "path", err, "%s is no absolute path", req->path);
 	if (stat(req->path, &st) < 0)
 		return err_sys(err, errno, "import %s", req->path);
-	r = S_ISDIR(st.st_mode) ? image_import_layout(images, req->path, which, name, &id, err)
-				: image_import_archive(images, req->path, which, name, &id, err);
+	r = S_ISDIR(st.st_mode) ? image_import_layout(images, req->path, which, name, &done, err)
+				: image_import_archive(images, req->path, which, name, &done, err);
 	malloc_trim(0);
 	if (r < 0)
 		return r;
-	c->result = res->image_id = arena_strdup(&c->arena, id);
+	res->image_ids = arena_new(&c->arena, done.n + 1, sizeof(*res->image_ids));
+	for (size_t i = 0; i < done.n; i++)
+		res->image_ids[res->n_image_ids++] = arena_strdup(&c->arena, done.ids[i]);
+	c->result = res->image_id = res->image_ids[0];
 	cri_reply(c, res);
 	return 0;
 }

@@ -162,21 +162,29 @@ static const struct docker_image *choose(const struct docker_images *list, const
 	return NULL;
 }
 
-int docker_archive_open(struct docker_archive *d, int dirfd, const char *which, struct err *err)
+int docker_archive_list(int dirfd, struct arena *a, struct docker_images *ret, struct err *err)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(OCI_MANIFEST_MAX);
+	int r = read_file(dirfd, "manifest.json", &text, err);
+
+	if (r == 0) {
+		r = docker_manifest_read(text.data, text.len, a, ret, err);
+		r = r < 0 ? err_wrap(err, r, "manifest.json") : 0;
+	}
+	return r;
+}
+
+int docker_archive_open(struct docker_archive *d, int dirfd, const char *which, struct err *err)
+{
 	struct docker_images list;
 	const struct docker_image *e;
 	int r;
 
 	*d = (struct docker_archive){ .content = { .manifest = get_manifest, .blob_open = open_blob, .blob_close = close_blob }, .dirfd = dirfd,
 				      .manifest = BUF_INIT(OCI_MANIFEST_MAX) };
-	r = read_file(dirfd, "manifest.json", &text, err);
+	r = docker_archive_list(dirfd, &d->arena, &list, err);
 	if (r < 0)
 		return r;
-	r = docker_manifest_read(text.data, text.len, &d->arena, &list, err);
-	if (r < 0)
-		return err_wrap(err, r, "manifest.json");
 	e = choose(&list, which, err);
 	if (!e)
 		return -ENOENT;

@@ -9,6 +9,8 @@
 
 #include "image/content.h"
 
+struct docker_images; /* image/docker-manifest.h */
+
 struct docker_archive {
 	struct content content;     /* of the image that was chosen */
 	int dirfd;
@@ -26,6 +28,8 @@ struct docker_archive {
 
 /* Is there a manifest.json? dirfd is borrowed until docker_archive_done. */
 bool docker_archive_is(int dirfd);
+/* What its manifest.json lists; in the arena. */
+int docker_archive_list(int dirfd, struct arena *a, struct docker_images *ret, struct err *err);
 /* which: one of its names, when it holds several images; NULL with one. */
 int docker_archive_open(struct docker_archive *d, int dirfd, const char *which, struct err *err);
 void docker_archive_done(struct docker_archive *d);

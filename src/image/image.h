@@ -311,10 +311,17 @@ int image_export(struct image_table *t, const struct image_export *what, struct 
  * From an OCI image layout: a directory, or a tar file of one (oci-archive), or an archive of
  * `docker save`, whose names are all bound unless one is given. `name` is the
  * reference that it gets; NULL: the layout's own org.opencontainers.image.ref.name, which
- * must then be a full reference. Where the layout holds several images, `which` (a
- * ref.name of its index) chooses; NULL with one image. Everything is verified as in a pull.
+ * must then be a full reference. Where there are several images, `which` (one of their names)
+ * chooses; without it and without `name` all of them come, each under its own. Everything is
+ * verified as in a pull. An image that came before a failure stays.
  */
+struct image_imported {
+	char **ids;         /* heap; image_imported_done */
+	size_t n;
+};
+#define IMAGE_IMPORTED_INIT { NULL, 0 }
+void image_imported_done(struct image_imported *i);
 int image_import_layout(struct image_table *t, const char *dir, const char *which, const char *name,
-			char **ret_id, struct err *err);
+			struct image_imported *ret, struct err *err);
 int image_import_archive(struct image_table *t, const char *file, const char *which, const char *name,
-			 char **ret_id, struct err *err);
+			 struct image_imported *ret, struct err *err);

@@ -5,6 +5,7 @@
  * same code as a layer, into a staged directory that goes when the import ends.
  */
 #include "image/docker-archive.h"
+#include "image/docker-manifest.h"
 #include "image/install.h"
 #include "image/unpack.h"
 #include "sys/sys.h"
@@ -113,12 +114,9 @@ static const char *full_name(const struct oci_descriptor *d)
 	return name ? name : ref_name(d);
 }
 
-static int choose(int dirfd, const char *which, struct arena *a, const struct oci_descriptor **ret,
-		  struct err *err)
+static int read_index(int dirfd, struct arena *a, struct oci_index *index, struct err *err)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(OCI_MANIFEST_MAX);
-	struct oci_index *index = arena_new(a, 1, sizeof(*index));
-	struct oci_index matching = { 0 };
 	autofd int fd = -EBADF;
 	ssize_t n;
 	int r = open_file(dirfd, "index.json", &fd, err);
@@ -130,8 +128,14 @@ static int choose(int dirfd, const char *which, struct arena *a, const struct oc
 	if (n < 0)
 		return err_sys(err, (int)n, "index.json");
 	r = oci_index_read(text.data, text.len, a, index, err);
-	if (r < 0)
-		return err_wrap(err, r, "index.json");
+	return r < 0 ? err_wrap(err, r, "index.json") : 0;
+}
+
+static int choose(const struct oci_index *index, const char *which, struct arena *a,
+		  const struct oci_descriptor **ret, struct err *err)
+{
+	struct oci_index matching = { 0 };
+
 	matching.manifests = arena_new(a, index->n_manifests + 1, sizeof(*matching.manifests));
 	for (size_t i = 0; i < index->n_manifests; i++)
 		if (!which || str_eq(ref_name(&index->manifests[i]), which) ||
@@ -163,9 +167,23 @@ static int choose_name(const char *name, const struct oci_descriptor *d, struct 
 	return r;
 }
 
+static void add_id(struct image_imported *ret, const char *id)
+{
+	ret->ids = mem_grow(ret->ids, ret->n + 1, sizeof(*ret->ids));
+	ret->ids[ret->n++] = mem_strdup(id);
+}
+
+void image_imported_done(struct image_imported *i)
+{
+	for (size_t k = 0; k < i->n; k++)
+		free(i->ids[k]);
+	free(i->ids);
+	*i = (struct image_imported)IMAGE_IMPORTED_INIT;
+}
+
 static int install(struct image_table *t, struct content *content, const char *digest,
 		   const char *const *refs,
-		   size_t n_refs, char **ret_id, struct err *err)
+		   size_t n_refs, struct image_imported *ret, struct err *err)
 {
 	atomic_bool stop = false;
 	struct resolved res;
@@ -178,12 +196,13 @@ static int install(struct image_table *t, struct content *content, const char *d
 		r = image_install(&in, err);
 	}
 	if (r == 0)
-		*ret_id = mem_strdup(res.manifest.config.digest);
+		add_id(ret, res.manifest.config.digest);
 	resolved_done(&res);
 	return r;
 }
 
-static int import_dir(struct image_table *t, int dirfd, const char *which, const char *name, char **ret_id,
+static int import_listed(struct image_table *t, int dirfd, const struct oci_index *index, const char *which,
+			 const char *name, struct image_imported *ret,
 		      struct err *err)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
@@ -196,7 +215,7 @@ static int import_dir(struct image_table *t, int dirfd, const char *which, const
 	size_t n = 0;
 	int r;
 
-	r = choose(dirfd, which, &a, &d, err);
+	r = choose(index, which, &a, &d, err);
 	if (r == 0)
 		r = choose_name(name, d, &ref, err);
 	if (r < 0)
@@ -206,11 +225,38 @@ static int import_dir(struct image_table *t, int dirfd, const char *which, const
 		snprintf(ref.digest, sizeof(ref.digest), "%s", d->digest);
 		refs[n++] = reference_format(&ref, digest);
 	}
-	return install(t, &layout.content, d->digest, refs, n, ret_id, err);
+	return install(t, &layout.content, d->digest, refs, n, ret, err);
+}
+
+/* One after the other where several are listed; entries of one name are one image for several platforms. */
+static int import_dir(struct image_table *t, int dirfd, const char *which, const char *name,
+		      struct image_imported *ret, struct err *err)
+{
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	struct oci_index index = { 0 };
+	int r = read_index(dirfd, &a, &index, err);
+
+	if (r < 0 || which || name || index.n_manifests < 2)
+		return r < 0 ? r : import_listed(t, dirfd, &index, which, name, ret, err);
+	for (size_t i = 0; r == 0 && i < index.n_manifests; i++) {
+		const char *own = full_name(&index.manifests[i]);
+		bool before = false;
+
+		if (!own)
+			return err_set(err, ERR_INVALID, "index.json lists several images, of which %s has no name",
+				       index.manifests[i].digest);
+		for (size_t k = 0; k < i && !before; k++)
+			before = str_eq(full_name(&index.manifests[k]), own);
+		if (!before)
+			r = import_listed(t, dirfd, &index, own, NULL, ret, err);
+		if (r < 0)
+			return err_wrap(err, r, "%s", own);
+	}
+	return r;
 }
 
 /* All its names, or the one that was given: no digest name, since no registry knows the manifest. */
-static int import_docker(struct image_table *t, int dirfd, const char *which, const char *name, char **ret_id,
+static int import_docker(struct image_table *t, int dirfd, const char *which, const char *name, struct image_imported *ret,
 			 struct err *err)
 {
 	CLEANUP(docker_archive_done) struct docker_archive d;
@@ -236,20 +282,40 @@ static int import_docker(struct image_table *t, int dirfd, const char *which, co
 			return r;
 		refs[i] = reference_format(&ref, names[i]);
 	}
-	return install(t, &d.content, d.manifest_digest, refs, n, ret_id, err);
+	return install(t, &d.content, d.manifest_digest, refs, n, ret, err);
+}
+
+static int import_docker_archive(struct image_table *t, int dirfd, const char *which, const char *name,
+				 struct image_imported *ret, struct err *err)
+{
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	struct docker_images list;
+	int r = docker_archive_list(dirfd, &a, &list, err);
+
+	if (r < 0 || which || name || list.n_images < 2)
+		return r < 0 ? r : import_docker(t, dirfd, which, name, ret, err);
+	for (size_t i = 0; r == 0 && i < list.n_images; i++) {
+		if (!list.images[i].n_tags)
+			return err_set(err, ERR_INVALID, "manifest.json lists several images, of which %s has no name",
+				       list.images[i].config);
+		r = import_docker(t, dirfd, list.images[i].tags[0], NULL, ret, err);
+		if (r < 0)
+			return err_wrap(err, r, "%s", list.images[i].tags[0]);
+	}
+	return r;
 }
 
 int image_import_layout(struct image_table *t, const char *dir, const char *which, const char *name,
-			char **ret_id, struct err *err)
+			struct image_imported *ret, struct err *err)
 {
 	autofd int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = dirfd < 0 ? err_sys(err, errno, "open") : import_dir(t, dirfd, which, name, ret_id, err);
+	int r = dirfd < 0 ? err_sys(err, errno, "open") : import_dir(t, dirfd, which, name, ret, err);
 
 	return r < 0 ? err_wrap(err, r, "import %s", dir) : 0;
 }
 
 static int import_file(struct image_table *t, struct store_lease *lease, int fd, const char *which,
-		       const char *name, char **ret_id, struct err *err)
+		       const char *name, struct image_imported *ret, struct err *err)
 {
 	CLEANUP(unpack_result_done) struct unpack_result unpacked = UNPACK_RESULT_INIT;
 	autofd int dirfd = -EBADF;
@@ -267,12 +333,12 @@ static int import_file(struct image_table *t, struct store_lease *lease, int fd,
 	if (r < 0)
 		return r;
 	if (faccessat(dirfd, "index.json", F_OK, AT_SYMLINK_NOFOLLOW) < 0 && docker_archive_is(dirfd))
-		return import_docker(t, dirfd, which, name, ret_id, err);
-	return import_dir(t, dirfd, which, name, ret_id, err);
+		return import_docker_archive(t, dirfd, which, name, ret, err);
+	return import_dir(t, dirfd, which, name, ret, err);
 }
 
 int image_import_archive(struct image_table *t, const char *file, const char *which, const char *name,
-			 char **ret_id,
+			 struct image_imported *ret,
 			 struct err *err)
 {
 	autofd int fd = open(file, O_RDONLY | O_CLOEXEC);
@@ -282,7 +348,7 @@ int image_import_archive(struct image_table *t, const char *file, const char *wh
 	if (fd < 0)
 		return err_wrap(err, err_sys(err, errno, "open"), "import %s", file);
 	lease = store_lease_new(t->store);
-	r = import_file(t, lease, fd, which, name, ret_id, err);
+	r = import_file(t, lease, fd, which, name, ret, err);
 	store_lease_free(lease);
 	return r < 0 ? err_wrap(err, r, "import %s", file) : 0;
 }

@@ -198,16 +198,16 @@ static int explain(char **args, struct err *err)
 
 static int import(char **args, struct err *err)
 {
-	autofree char *id = NULL;
+	CLEANUP(image_imported_done) struct image_imported done = IMAGE_IMPORTED_INIT;
 	struct stat st;
 	int r;
 
 	if (stat(args[0], &st) == 0 && S_ISDIR(st.st_mode))
-		r = image_import_layout(table, args[0], NULL, args[1], &id, err);
+		r = image_import_layout(table, args[0], NULL, args[1], &done, err);
 	else
-		r = image_import_archive(table, args[0], NULL, args[1], &id, err);
-	if (r == 0)
-		puts(id);
+		r = image_import_archive(table, args[0], NULL, args[1], &done, err);
+	for (size_t i = 0; r == 0 && i < done.n; i++)
+		puts(done.ids[i]);
 	return r;
 }
 

@@ -89,6 +89,60 @@ same() {
 	[ "$(image list | cut -d' ' -f3-)" = "q.y/own:3 z.y/their/name:2" ]
 }
 
+@test "all images of a layout, of its archive and of a docker archive come at once; several want names" {
+	copy "oci:$MADE/nasty:t" "oci:$T/both:z.y/nasty:1"
+	copy "oci:$MADE/flat:t" "oci:$T/both:z.y/flat:2"
+	mapfile -t ids < <(image import "$T/both")
+	[ "${#ids[@]}" = 2 ]
+	[ "${ids[0]}" != "${ids[1]}" ]
+	image list | grep -q " z.y/nasty:1 "
+	image list | grep -q " z.y/flat:2 "
+	ROOT=$T/second
+	tar -C "$T/both" -cf "$T/both.tar" .
+	[ "$(image import "$T/both.tar" | tr '\n' ' ')" = "${ids[0]} ${ids[1]} " ]
+	run image import "$T/both" q.y/one:1
+	[ "$status" = 1 ]
+	[[ "$output" == *"several images: say which" ]]
+	# two archives of skopeo as one
+	mkdir "$T/docker"
+	for name in nasty flat; do
+		copy "oci:$MADE/$name:t" "docker-archive:$T/$name.tar:w.y/$name:3"
+		tar -C "$T/docker" -xf "$T/$name.tar"
+		mv "$T/docker/manifest.json" "$T/$name.json"
+	done
+	jq -s add "$T/nasty.json" "$T/flat.json" >"$T/docker/manifest.json"
+	tar -C "$T/docker" -cf "$T/docker.tar" .
+	ROOT=$T/third
+	[ "$(image import "$T/docker.tar" | tr '\n' ' ')" = "${ids[0]} ${ids[1]} " ]
+	image list | grep -q " w.y/flat:3"
+	jq '.[1].RepoTags = null' "$T/docker/manifest.json" >"$T/manifest" && mv "$T/manifest" "$T/docker/manifest.json"
+	tar -C "$T/docker" -cf "$T/docker.tar" .
+	run image import "$T/docker.tar"
+	[ "$status" = 1 ]
+	[[ "$output" == *"manifest.json lists several images, of which "*" has no name" ]]
+}
+
+@test "podman loads ours in both formats, we take what podman saves: one, and several at once" {
+	command -v podman >/dev/null || skip "no podman"
+	local podman="timeout 60 podman --root $T/pr --runroot $T/prr --tmpdir $T/pt --storage-driver vfs --cgroup-manager cgroupfs"
+	image import "$MADE/flat" x.y/flat:1
+	for format in docker oci; do
+		id=$(image export x.y/flat:1 "$T/out.tar" $format | head -n 1)
+		$podman load -q -i "$T/out.tar"
+		[ "$($podman images -q --no-trunc)" = "$id" ]
+		[ $format = oci ] || $podman rmi -af
+		rm "$T/out.tar"
+	done
+	$podman tag x.y/flat:1 x.y/second:2
+	$podman save -q --format oci-archive -o "$T/one.tar" x.y/flat:1
+	$podman save -q -m -o "$T/two.tar" x.y/flat:1 x.y/second:2
+	ROOT=$T/from-one
+	[ "$(image import "$T/one.tar")" = "$id" ]
+	ROOT=$T/from-two
+	[ "$(image import "$T/two.tar")" = "$id" ]
+	image list | grep -q "^$id .* x.y/flat:1 x.y/second:2$"
+}
+
 @test "archives that lie are refused by name" {
 	mkdir -p "$T/a"
 	cd "$T/a"
@@ -107,7 +161,7 @@ same() {
 	[[ $output == *"the manifest has 1 layers and the config 0"* ]]
 	echo '[{"Config":"c.json","RepoTags":["x.y/z:1"]},{"Config":"c.json","RepoTags":["x.y/z:2"]}]' >manifest.json
 	tar -cf ../a.tar .
-	run image import "$T/a.tar"
+	run image import "$T/a.tar" q.y/own:1
 	[[ $output == *"lists 2 images: say which"* ]]
 	[ -z "$(image list)" ]
 }

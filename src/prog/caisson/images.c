@@ -106,7 +106,8 @@ int cmd_import(struct client *c, int argc, char **argv, struct err *err)
 			&caisson__v1__import_response__descriptor, &res, err);
 	if (r < 0)
 		return r;
-	printf("%s\n", res->image_id);
+	for (size_t i = 0; i < res->n_image_ids; i++)
+		printf("%s\n", res->image_ids[i]);
 	return 0;
 }
 

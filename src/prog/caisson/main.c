@@ -32,7 +32,7 @@ static const struct command commands[] = {
 	{ "image", "COMMAND [ARG]…", "all commands about images (caisson image --help)", cmd_image },
 	{ "tag", "IMAGE NAME", "give an image one more name", cmd_tag },
 	{ "rmi", "IMAGE…", "remove names of images, and images with their last", cmd_rmi },
-	{ "import", "[--which NAME] LAYOUT|ARCHIVE|- [NAME]", "bring an image from a file", cmd_import },
+	{ "import", "[--which NAME] LAYOUT|ARCHIVE|- [NAME]", "bring images from a file", cmd_import },
 	{ "export", "[--format oci|docker] [-o FILE] IMAGE", "write an image to a file", cmd_export },
 	{ "history", "IMAGE", "how an image was made", cmd_history },
 	{ "diff", "CONTAINER | IMAGE IMAGE", "what changed in a file system", cmd_diff },
