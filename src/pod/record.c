@@ -22,6 +22,8 @@ struct pod_record {
 	char *netns, *reason, *cgroup_path, *cgroup_made, *boot_id;
 	int32_t pid;
 	uint64_t pid_ticks;
+	int32_t shim_pid; /* so that it is found when its directory is lost */
+	uint64_t shim_ticks;
 	struct cni_attachment *network;
 };
 
@@ -42,6 +44,8 @@ static const struct json_field pod_record_fields[] = {
 	JSON_FIELD(STR, struct pod_record, boot_id, "boot_id", 0),
 	JSON_FIELD(I32, struct pod_record, pid, "pid", 0),
 	JSON_FIELD(U64, struct pod_record, pid_ticks, "pid_ticks", 0),
+	JSON_FIELD(I32, struct pod_record, shim_pid, "shim_pid", 0),
+	JSON_FIELD(U64, struct pod_record, shim_ticks, "shim_ticks", 0),
 	JSON_FIELD_OBJ(OPT_OBJ, struct pod_record, network, "network", 0, &cni_attachment_type),
 };
 static const struct json_type pod_record_type = JSON_TYPE("pod record", struct pod_record, pod_record_fields);
@@ -100,6 +104,7 @@ static void pod_to_record(const struct pod_sandbox *p, struct pod_record *r)
 		.reason = p->reason,
 		.cgroup_path = p->cgroup_path, .cgroup_made = p->priv->cgroup_made,
 		.boot_id = p->priv->boot_id, .pid = p->pid, .pid_ticks = p->pid_ticks,
+		.shim_pid = p->priv->shim.pid, .shim_ticks = p->priv->shim.start_ticks,
 		.network = p->priv->network,
 	};
 }
@@ -215,7 +220,7 @@ static int pod_from_record(struct pod_manager *m, const char *id, const char *do
 	if (r < 0)
 		return r;
 	if (rec.state < POD_READY || rec.state > POD_NOT_READY || rec.want < POD_WANT_NONE ||
-	    rec.want > POD_WANT_REMOVE || rec.pid < 0)
+	    rec.want > POD_WANT_REMOVE || rec.pid < 0 || rec.shim_pid < 0)
 		return err_set(err, ERR_CORRUPT, "a value is out of its range");
 	p = pod_sandbox_new(m, id, &rec.config, err);
 	if (!p)
@@ -231,6 +236,7 @@ static int pod_from_record(struct pod_manager *m, const char *id, const char *do
 	p->cgroup_path = rec.cgroup_path;
 	p->pid = rec.pid;
 	p->pid_ticks = rec.pid_ticks;
+	p->priv->shim = (struct shim_process){ "", rec.shim_pid, rec.shim_ticks };
 	p->priv->want = (enum pod_intent)rec.want;
 	p->priv->torn_down = p->priv->cgroup_released = rec.torn_down;
 	p->priv->cgroup_made = rec.cgroup_made;

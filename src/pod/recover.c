@@ -343,13 +343,17 @@ static void settle_pod(struct pod_sandbox *p)
 {
 	struct pod_manager *m = p->priv->m;
 	bool this_boot = str_eq(p->priv->boot_id, sys_boot_id()), pause_alive;
-	struct shim_process shim = { 0 };
+	struct shim_process shim = { 0 }, noted = p->priv->shim;
 	const char *why = NULL;
 
 	if (p->priv->torn_down)
 		return;
-	if (!this_boot || shim_find(p->dir, &shim, NULL) < 0)
+	if (!this_boot)
 		shim.pid = 0;
+	else if (shim_find(p->dir, &shim, NULL) < 0)
+		/* one that lost its directory answers nobody: it is ended, and another one started */
+		shim = pod_process_alive((struct pod_process){ noted.pid, noted.start_ticks }) ?
+			       noted : (struct shim_process){ 0 };
 	pause_alive = this_boot && pod_process_alive(pod_sandbox_process(p));
 	pod_lock(m);
 	p->priv->shim = shim;

@@ -38,7 +38,7 @@ one_pod() { # name
 	id=$(run_container "$pod" "$json" c 'sleep 1000')
 }
 
-# fields of the records of a pod or container, with the daemon down: python on the document `d`
+# fields of the records of a pod or container, with the daemon down: python on the document `d` (sum 0: one without)
 edit_record() { # kind, id, statement
 	python3 - "$dir/root/meta.db" "$@" <<-'PY'
 		import json, sqlite3, sys
@@ -47,7 +47,7 @@ edit_record() { # kind, id, statement
 		(doc,) = db.execute("SELECT doc FROM record WHERE kind = ? AND id = ?", (kind, id)).fetchone()
 		d = json.loads(doc)
 		exec(statement)
-		db.execute("UPDATE record SET doc = ? WHERE kind = ? AND id = ?", (json.dumps(d), kind, id))
+		db.execute("UPDATE record SET doc = ?, sum = 0 WHERE kind = ? AND id = ?", (json.dumps(d), kind, id))
 		db.commit()
 	PY
 }
@@ -163,6 +163,7 @@ power_cut() {
 take_away() { # piece
 	local bundle=$dir/state/pods/$pod/$id
 	case $1 in
+	"the shim's record") rm "$dir/state/pods/$pod/shim.json" ;;
 	"the shim's socket") rm "$dir/state/pods/$pod/s" ;;
 	"the shim") kill -KILL "$(jq -r .pid "$dir/state/pods/$pod/shim.json")" ;;
 	"the bundle") rm -r "$bundle" ;;
@@ -182,7 +183,7 @@ take_away() { # piece
 
 # a cut by default, all of them with FAULTS=all
 PIECES="the shim,the pod's directory,the runtime's record,the namespace's file,the snapshot,pause"
-[ "${FAULTS:-}" != all ] || PIECES+=",the shim's socket,the bundle,the network namespace,the interface,the bridge,\
+[ "${FAULTS:-}" != all ] || PIECES+=",the shim's record,the shim's socket,the bundle,the network namespace,the interface,the bridge,\
 the address,the log directory,the container"
 
 each_piece() { # function of a piece
@@ -200,8 +201,6 @@ stop_and_remove() {
 }
 
 by_another_daemon() {
-	# (a shim whose directory is gone as well has no name left that another daemon could find it by)
-	[ -e "$dir/state/pods/$pod" ] || { stop_and_remove; return; }
 	daemon_kill KILL && daemon_start && crictl rmp -f "$pod"
 }
 
