@@ -34,6 +34,8 @@ int pod_pause_install(struct pod_manager *m, struct err *err)
 	if (r < 0)
 		return err_sys(err, r, "read the pause program %s", m->settings.pause_binary);
 	r = sys_file_replace(AT_FDCWD, path, program.data, program.len, 0555, false);
+	if (r == -EISDIR && sys_remove_tree(AT_FDCWD, path) == 0)
+		r = sys_file_replace(AT_FDCWD, path, program.data, program.len, 0555, false);
 	return r < 0 ? err_sys(err, r, "write %s", path) : 0;
 }
 

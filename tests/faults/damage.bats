@@ -62,7 +62,7 @@ table() {
 	root/trash/x                       runs    -     garbage dir link                       .
 	root/cni/NET/last_reserved_ip.0    runs    -     empty cut bit garbage gone             .
 	state/caissond.lock                runs    -     empty garbage dir link gone            .
-	state/pause/caisson-pause          runs    -     empty cut bit garbage dir link gone    .
+	state/pause/caisson-pause          runs    -     garbage dir link gone                  .
 	state/runtime/V/state.json         exec!   -     empty cut garbage dir link gone        state.json
 	state/runtime/V/state.json         any     -     bit                                    .
 	state/runtime/V/seccomp.bpf        runs    -     empty cut bit garbage dir link gone    .

@@ -61,6 +61,12 @@ int host_take_state(const char *state, int *ret_lock, struct err *err)
 	if (buf_printf(&path, "%s/caissond.lock", state) < 0)
 		return err_sys(err, ENAMETOOLONG, "state directory %s", state);
 	fd = open(buf_text(&path), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 && (errno == EISDIR || errno == ELOOP)) {
+		/* a directory or a link in its place, which nobody can have locked */
+		log_warn("%s is damaged (it is no file) and made again", buf_text(&path));
+		if (sys_remove_tree(AT_FDCWD, buf_text(&path)) == 0)
+			fd = open(buf_text(&path), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	}
 	if (fd < 0)
 		return err_sys(err, errno, "open %s", buf_text(&path));
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
