@@ -21,8 +21,8 @@ machine() {
 		| .mounts|=map(select(.destination|startswith("/sys")|not))
 		| .mounts+=[{destination:"/sys",type:"sysfs",source:"sysfs"},
 			{destination:"/sys/fs/cgroup",type:"cgroup",source:"cgroup",options:["rw"]}] + $hide
-		| .mounts+=[("/usr","/etc/alternatives",$top,$build) | {destination:.,type:"bind",source:.,options:["rbind","ro"]}]
-		| .mounts+=[("/run","/tmp","/var") | {destination:.,type:"tmpfs",source:"tmpfs"}]' \
+		| .mounts+=[("/run","/tmp","/var") | {destination:.,type:"tmpfs",source:"tmpfs"}]
+		| .mounts+=[("/usr","/etc/alternatives",$top,$build) | {destination:.,type:"bind",source:.,options:["rbind","ro"]}]' \
 		--argjson hide "$hide" --arg top "$PWD" --arg build "$(realpath "$CAISSON_BUILD")" \
 		--arg caps "$(capsh --print | sed -n 's/^Bounding set =//p' | tr a-z, 'A-Z ')"
 	rt run -d -b "$B" machine >"$T/console" 2>&1 </dev/null
