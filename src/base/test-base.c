@@ -128,6 +128,28 @@ static void test_time_round_trips(void **state)
 	assert_int_equal(time_parse_rfc3339("2024-02-29T23:59:59", &back), -EINVAL);
 }
 
+static void test_base64_goes_both_ways(void **state)
+{
+	static const char *const texts[] = { "", "a", "ab", "abc", "user:pa\xff\x01ss" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		CLEANUP(buf_done) struct buf enc = BUF_INIT(100), dec = BUF_INIT(100);
+
+		base64_encode(texts[i], strlen(texts[i]), &enc);
+		assert_int_equal(base64_decode(buf_text(&enc), &dec), 0);
+		assert_string_equal(buf_text(&dec), texts[i]);
+	}
+	{
+		CLEANUP(buf_done) struct buf dec = BUF_INIT(100);
+
+		assert_int_equal(base64_decode("a b=", &dec), -EINVAL);
+		assert_int_equal(base64_decode("YQ=x", &dec), -EINVAL);
+		assert_int_equal(base64_decode("Y", &dec), -EINVAL);
+		assert_int_equal(base64_decode("YQ=", &dec), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -137,6 +159,7 @@ int main(void)
 		cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_map_survives_churn),
 		cmocka_unit_test(test_time_round_trips),
+		cmocka_unit_test(test_base64_goes_both_ways),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,33 +63,12 @@ static void origins_and_lists_compare_whole_hosts(void **state)
 		     url_same_origin("https://a", "https://a.evil") || url_same_origin("x", "x"));
 }
 
-static void base64_goes_both_ways(void **state)
-{
-	static const char *const texts[] = { "", "a", "ab", "abc", "user:pa\xff\x01ss" };
-
-	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-		CLEANUP(buf_done) struct buf enc = BUF_INIT(100), dec = BUF_INIT(100);
-
-		base64_encode(texts[i], strlen(texts[i]), &enc);
-		assert_int_equal(base64_decode(buf_text(&enc), &dec), 0);
-		assert_string_equal(buf_text(&dec), texts[i]);
-	}
-	{
-		CLEANUP(buf_done) struct buf dec = BUF_INIT(100);
-
-		assert_int_equal(base64_decode("a b=", &dec), -EINVAL);
-		assert_int_equal(base64_decode("YQ=x", &dec), -EINVAL);
-		assert_int_equal(base64_decode("Y", &dec), -EINVAL);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(challenges_are_read_as_servers_write_them),
 		cmocka_unit_test(only_true_loopback_addresses_are_loopback),
 		cmocka_unit_test(origins_and_lists_compare_whole_hosts),
-		cmocka_unit_test(base64_goes_both_ways),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
