@@ -268,7 +268,8 @@ def flood():
 	      f"the daemon {more} KiB larger; {size >> 20} MiB then in {seconds:.2f} s")
 	assert total == size, (total, size)
 	assert sanitized or more < 4096, more
-	assert times[2] < 1, times
+	# who waits for that reader waits for ever: nobody does, however busy the machine
+	assert times[0] < max(1, 3 * alone), (times, alone)
 	quick()
 
 
