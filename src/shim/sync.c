@@ -70,13 +70,20 @@ static void on_failed_exited(const struct task_answer *answer, const struct err 
 
 static void on_started(const struct task_answer *answer, const struct err *err, void *user)
 {
+	Caisson__Shim__V1__ExecSyncResponse res = CAISSON__SHIM__V1__EXEC_SYNC_RESPONSE__INIT;
 	struct sync *x = user;
 
 	if (!err) {
 		task_wait(x->shim, x->id, x->exec_id, on_exited, x);
 		return;
 	}
-	ttrpc_call_fail(x->call, err);
+	/* killed before it was the command: what the killed one says is no reason that anybody knows */
+	if (x->timed_out) {
+		res.timed_out = true;
+		ttrpc_call_reply_pb(x->call, &res.base);
+	} else {
+		ttrpc_call_fail(x->call, err);
+	}
 	if (x->proc->exited)
 		task_wait(x->shim, x->id, x->exec_id, on_failed_exited, x->proc);
 	else

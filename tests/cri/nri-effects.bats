@@ -66,11 +66,12 @@ holds() {
 plugin" ]
 	grep -E ' /added ' "/proc/$pid/mountinfo" | grep -q ' ro'
 	grep -E ' /memory ' "/proc/$pid/mountinfo" | grep -E 'noexec.* - tmpfs .*size=64k'
-	! grep -q ' /gone ' "/proc/$pid/mountinfo"
+	! grep -q ' /gone ' "/proc/$pid/mountinfo" || false
 	refused '{"mounts": [{"destination": "relative", "source": "/", "type": "bind"}]}' 'NRI plugin 10-adjust: mount relative: not an absolute path'
 	rules adjust '[{"event": "CreateContainer", "adjust": {"mounts": [{"destination": "/m", "source": "/nowhere/at/all", "type": "bind", "options": ["bind"]}]}}]'
 	run run_container "$pod" "$pod_json" nowhere 'sleep 1'
-	[ "$status" -ne 0 ] && [[ $output == *"/nowhere/at/all"* ]]
+	[ "$status" -ne 0 ]
+	[[ $output == *"/nowhere/at/all"* ]]
 }
 
 @test "hooks: all six kinds run at their time, and one that fails fails the start" {
@@ -86,7 +87,8 @@ plugin" ]
 	[ "$(tail -n 1 "$out")" = poststop ]
 	rules adjust "[{\"event\": \"CreateContainer\", \"adjust\": {\"hooks\": {\"create_runtime\": $(hook create_runtime "$out" ', "FAILS=1"')}}}]"
 	run run_container "$pod" "$pod_json" fails 'sleep 1'
-	[ "$status" -ne 0 ] && [[ $output == *hook* ]]
+	[ "$status" -ne 0 ]
+	[[ $output == *hook* ]]
 	# that end without reading their state, though it is more than a pipe holds
 	local true='[{"path": "/bin/true"}]'
 	rules adjust "[{\"event\": \"CreateContainer\", \"adjust\": {\"annotations\": {\"long\": \"$(head -c 100000 /dev/zero | tr '\0' x)\"},
@@ -169,7 +171,8 @@ plugin" ]
 	for _ in $(seq 100); do [ "$(ns $other ipc)" != "$(ns self ipc)" ] && break; sleep 0.02; done
 	adjusted "{\"linux\": {\"namespaces\": [{\"type\": \"uts\"}, {\"type\": \"ipc\", \"path\": \"/proc/$other/ns/ipc\"}],
 		\"cgroups_path\": \"$parent/elsewhere/c\", \"sysctl\": {\"net.ipv4.ip_unprivileged_port_start\": \"7\"}}}"
-	[ "$(ns "$pid" uts)" != "$(ns "$of_pod" uts)" ] && [ "$(ns "$pid" uts)" != "$(ns self uts)" ]
+	[ "$(ns "$pid" uts)" != "$(ns "$of_pod" uts)" ]
+	[ "$(ns "$pid" uts)" != "$(ns self uts)" ]
 	[ "$(ns "$pid" ipc)" = "$(ns $other ipc)" ]
 	[ "$(ns "$pid" net)" = "$(ns "$of_pod" net)" ]
 	grep -qE ":pids:$parent/elsewhere/c\$" "/proc/$pid/cgroup"
@@ -185,7 +188,8 @@ plugin" ]
 	refused '{"linux": {"cgroups_path": "/a/../b"}}' 'cgroups_path /a/../b: not an absolute path'
 	rules adjust '[{"event": "CreateContainer", "adjust": {"linux": {"sysctl": {"vm.swappiness": "1"}}}}]'
 	run run_container "$pod" "$pod_json" sysctl 'sleep 1'
-	[ "$status" -ne 0 ] && [[ $output == *vm.swappiness* ]]
+	[ "$status" -ne 0 ]
+	[[ $output == *vm.swappiness* ]]
 }
 
 @test "seccomp policy, network devices; a class of resctrl is refused where there is none" {
@@ -199,7 +203,7 @@ plugin" ]
 	[[ "$(inside 'busybox ln -s a /tmp/link 2>&1; true')" == *"No message of desired type"* ]]
 	[ "$(inside 'kill -10 $$ 2>/dev/null; echo alive')" = alive ]
 	nsenter -t "$pid" -n ip link show moved0
-	! in_net ip link show nri0
+	! in_net ip link show nri0 || false
 	in_net ip link del nri1
 	rules adjust '[{"event": "CreateContainer", "adjust": {"linux": {"rdt": {"clos_id": {"value": "fast"}}}}}]'
 	run run_container "$pod" "$pod_json" rdt 'sleep 1'

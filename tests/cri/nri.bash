@@ -11,7 +11,7 @@ setup_file() {
 	mkdir "$dir/nri-plugins" "$dir/nri-conf"
 	cp "$plugin_binary" "$dir/nri-plugins/05-installed"
 	echo "{\"rules\": \"$dir/installed.rules\", \"log\": \"$dir/installed.log\"}" >"$dir/nri-conf/installed.conf"
-	sed -i 's/^nri:/&\n  request_timeout: 1s/' "$dir/config.yaml"
+	sed -i 's/^nri:/&\n  request_timeout: 3s/' "$dir/config.yaml"
 	registry_start
 	daemon_start
 	crictl pull "$image" >/dev/null

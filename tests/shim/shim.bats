@@ -157,10 +157,13 @@ teardown() { shim_teardown; }
 	launch c1
 	pid=$(ctl create c1 "$T/c1" "$ROOT")
 	ctl start c1 >/dev/null
-	run ctl exec-sync c1 300 "$T/c1" sh -c 'echo part; sleep 4711 & sh -c "sleep 4711 & sleep 4711" & sleep 4711'
+	run ctl exec-sync c1 600 "$T/c1" sh -c 'echo part; sleep 4711 & sh -c "sleep 4711 & sleep 4711" & sleep 4711'
 	[ "$status" = 108 ] # TIMEOUT
 	[[ "$output" == part* ]]
 	eventually sh -c "! ps ax -o args | grep -q '^sleep 471[1]'"
+	# before it is there at all it is the same
+	run ctl exec-sync c1 1 "$T/c1" sh -c 'sleep 4711'
+	[ "$status" = 108 ]
 	[ "$(ctl state c1)" = "running $pid 0" ]
 }
 

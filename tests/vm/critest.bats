@@ -18,9 +18,9 @@ critest() { # FOCUS LEAST: what is in the focus passes, and that is at least so 
 	sed 's/^/# /' "$tap" >&3
 	[ "$status" -eq 0 ]
 	[ "$(grep -c '^ok ' "$tap")" -ge "$2" ]
-	! grep '^not ok' "$tap"
+	! grep '^not ok' "$tap" || false
 	# nothing here is excused but what no machine can run
-	! grep '^ok .*# skip' "$tap" | grep -v 'public image with digest'
+	! grep '^ok .*# skip' "$tap" | grep -v 'public image with digest' || false
 }
 
 @test "critest: AppArmor" {
