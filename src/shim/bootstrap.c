@@ -120,6 +120,15 @@ static _Noreturn void become_server(int listen_fd, const char *address, const st
 	_exit(r < 0);
 }
 
+/* A directory or a link where the socket is to be; a socket that nobody listens on makes way by itself. */
+static void clear_way(const char *address)
+{
+	struct stat st;
+
+	if (lstat(address, &st) == 0 && !S_ISSOCK(st.st_mode))
+		sys_remove_tree(AT_FDCWD, address);
+}
+
 int shim_command_start(const struct shim_options *o, struct err *err)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
@@ -151,6 +160,7 @@ int shim_command_start(const struct shim_options *o, struct err *err)
 		r = sys_mkdir_p(SOCKET_DIR, 0700);
 	if (r < 0)
 		return err_sys(err, r, "make %s", state_dir);
+	clear_way(address);
 	r = rpc_listen(address, 0600, &fd, err);
 	if (r < 0)
 		return r;
