@@ -6,7 +6,6 @@
 
 #include "image/ahead.h"
 #include "image/resume.h"
-#include "image/writeback.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -126,7 +125,7 @@ int fetched_sum(struct fetched *l, struct err *err)
 	return r < 0 ? r : sums_write(dir, &l->unpacked.sums, list, err);
 }
 
-static int unpack_fresh(const struct fetch *f, struct fetched *l, struct err *err)
+static int fetch_fresh(const struct fetch *f, struct fetched *l, struct err *err)
 {
 	int r = try_once(f, l, false, err);
 
@@ -155,16 +154,6 @@ static int unpack_fresh(const struct fetch *f, struct fetched *l, struct err *er
 		return err_wrap(err, r, "layer %s", f->descriptor->digest);
 	atomic_fetch_add(&f->table->counters.layers_fetched, 1);
 	return 0;
-}
-
-static int fetch_fresh(const struct fetch *f, struct fetched *l, struct err *err)
-{
-	int r;
-
-	writeback_begin(f->table);
-	r = unpack_fresh(f, l, err);
-	writeback_end(f->table);
-	return r;
 }
 
 /* Published before, or fetched now. */

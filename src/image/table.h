@@ -31,9 +31,6 @@ struct image_table {
 	/* pull.c, fetch.c */
 	struct list pulls, layers;
 	unsigned n_threads;
-	/* writeback.c */
-	unsigned unpacking;    /* layers at work */
-	bool writing_back;     /* its thread is there */
 	struct {
 		_Atomic uint64_t begun, joined, done, failed, cancelled;
 		_Atomic uint64_t layers_fetched, layers_joined, bytes_fetched, bytes_resumed;

@@ -112,15 +112,6 @@ static int publish_rows(struct store *s, const struct store_image *image, const 
 	return r;
 }
 
-void store_write_back(struct store *s)
-{
-	/* an error of writing is told once to each descriptor: this one must not take it from root_fd */
-	autofd int fd = openat(s->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd >= 0)
-		syncfs(fd);
-}
-
 int store_image_publish(struct store_lease *l, const struct store_image *image, const char *const *refs,
 			size_t n_refs, struct err *err)
 {

@@ -170,8 +170,6 @@ struct store_layer {
 int store_layer_find(struct store_lease *l, const char *key, struct store_layer *ret, struct err *err);
 /* A new empty directory layers/<n>, unpublished, held by the lease; an O_DIRECTORY descriptor. */
 int store_layer_stage(struct store_lease *l, int64_t *ret_id, int *ret_dirfd, struct err *err);
-/* Begins early with what publishing will sync; blocks, and says nothing: only that sync counts. */
-void store_write_back(struct store *s);
 /* The lease holds a layer that another lease staged or found (joined pulls). */
 void store_layer_hold(struct store_lease *l, int64_t id);
 /* What the image room knows of the tree, to check it by: sums/<n>, which goes with the layer.
