@@ -18,6 +18,7 @@ struct store {
 	char *root;
 	struct store_options options;
 	int root_fd, lock_fd, layers_fd, blobs_fd, snapshots_fd, sums_fd, trash_fd;
+	int index_fd; /* of meta.db-shm: reserve.c */
 	pthread_mutex_t mutex;
 	sqlite3 *db;
 	struct {

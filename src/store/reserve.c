@@ -45,20 +45,22 @@ void reserve_give(struct store *s)
 }
 
 /* Up to its end and beyond: SQLite sees nothing of it. */
-static void make_room(const struct store *s, const char *name, off_t size)
+static void make_room(int fd, off_t size)
 {
-	autofd int fd = openat(s->root_fd, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
-
 	if (fd >= 0 && size > 0)
 		(void)!fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size);
 }
 
 void reserve_log(struct store *s)
 {
+	autofd int log = openat(s->root_fd, "meta.db-wal", O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
 	const struct room r = room_of(s);
 
-	make_room(s, "meta.db-wal", r.log);
-	make_room(s, "meta.db-shm", r.reserve - r.log);
+	make_room(log, r.log);
+	/* closing it would drop SQLite's locks on it, as POSIX has it, and another process that opens the
+	 * database would then cut it off under our mapping: it stays open as long as the database */
+	s->index_fd = openat(s->root_fd, "meta.db-shm", O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	make_room(s->index_fd, r.reserve - r.log);
 }
 
 void reserve_take(struct store *s)

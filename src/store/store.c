@@ -282,7 +282,7 @@ int store_open(const char *root, const struct store_options *options, struct sto
 	if (options)
 		s->options = *options;
 	s->root_fd = s->lock_fd = s->layers_fd = s->blobs_fd = s->snapshots_fd = s->sums_fd = s->trash_fd =
-		-EBADF;
+		s->index_fd = -EBADF;
 	pthread_mutex_init(&s->mutex, NULL);
 	pthread_cond_init(&s->trash_cond, NULL);
 	pthread_cond_init(&s->copy_cond, NULL);
@@ -306,6 +306,7 @@ void store_close(struct store *s)
 	trash_stop(s);
 	copy_stop(s);
 	db_close(s);
+	fd_drop(&s->index_fd);
 	/* the log's space is free now */
 	if (s->root_fd >= 0)
 		reserve_take(s);

@@ -7,6 +7,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 static char root[64];
@@ -492,6 +494,26 @@ static void a_newer_database_is_refused_and_untouched(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, make_root, remove_root)
 
+/* SQLite's lock that says the mapped index is in use (byte 128), as another process sees it. */
+static void the_index_of_the_log_stays_locked_while_the_store_is_open(void **state)
+{
+	struct store *s = open_store();
+	autofree char *path = mem_printf("%s/meta.db-shm", root);
+	int status;
+	pid_t pid;
+
+	pid = fork();
+	if (pid == 0) {
+		struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 128, .l_len = 1 };
+		int fd = open(path, O_RDWR | O_CLOEXEC);
+
+		_exit(fd < 0 || fcntl(fd, F_GETLK, &lock) < 0 ? 2 : lock.l_type == F_UNLCK);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	store_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -508,6 +530,7 @@ int main(void)
 		T(an_image_that_is_not_what_was_written_is_taken_from_the_copy_or_unnamed),
 		T(a_log_that_lost_its_end_is_noticed_by_the_copy),
 		T(what_is_no_file_is_put_aside),
+		T(the_index_of_the_log_stays_locked_while_the_store_is_open),
 		T(a_newer_database_is_refused_and_untouched),
 	};
 
