@@ -198,8 +198,8 @@ combination() { # letters of c(ontainer), s(him), d(aemon)
 		# with all three gone at once nobody was left to be told
 		[ "$code" = 137 ] || { [[ $1 == *s* && $1 == *d* ]] && [ "$code" = 255 ] && [ "$(status_of "$id" reason)" = Unknown ]; }
 		at=$(us_of "$(status_of "$id" finishedAt)")
-		# the shim sees it at once; who comes after it cannot know better than when it looks
-		watched=1000000
+		# the shim sees it as soon as it gets a processor; who comes after it cannot know better than when it looks
+		watched=2000000
 		[[ $1 != *s* ]] || watched=$((restarted + 2000000 - killed))
 		[ "$at" -ge "$killed" ] && [ $((at - killed)) -le "$watched" ] ||
 			{ echo "$1: ended $((at - killed)) us after it was killed"; return 1; }

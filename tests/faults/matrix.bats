@@ -36,9 +36,10 @@ teardown_file() {
 	suite_stop
 }
 
-matrix() { # arguments of matrix.py
-	local part=${FAULTS_SLICE:-1/1}
-	[ -z "${FAULTS_REPORTS:-}" ] || set -- "$@" --report "$FAULTS_REPORTS/$(peer)-$BATS_TEST_NUMBER-${part%/*}.json"
+matrix() { # name of the report, arguments of matrix.py
+	local part=${FAULTS_SLICE:-1/1} name=$1
+	shift
+	[ -z "${FAULTS_REPORTS:-}" ] || set -- "$@" --report "$FAULTS_REPORTS/$(peer)-$name-${part%/*}.json"
 	python3 "$BATS_TEST_DIRNAME/matrix.py" "$@" >"$WORK/matrix.out" 2>&1 || { tail -n 40 "$WORK/matrix.out"; tail -n 5 "$LOG"; false; }
 	echo "# $(tail -n 1 "$WORK/matrix.out")" >&3
 }
@@ -46,17 +47,17 @@ matrix() { # arguments of matrix.py
 @test "every step of every operation: daemon dies, shim dies, step fails" {
 	only_ours
 	if [ "${FAULTS:-}" = all ]; then
-		matrix --slice "${FAULTS_SLICE:-1/1}" --budget "${FAULTS_SECONDS:-1e9}"
+		matrix steps --slice "${FAULTS_SLICE:-1/1}" --budget "${FAULTS_SECONDS:-1e9}"
 	else
-		matrix --quick --every 8 --budget 60
+		matrix steps --quick --every 8 --budget 60
 	fi
 }
 
 @test "killed at any time, without fault points: the request sent again succeeds, nothing is left" {
 	if [ "${FAULTS:-}" = all ]; then
-		matrix --random 90 --budget "${FAULTS_SECONDS:-1e9}"
+		matrix random --random 90 --budget "${FAULTS_SECONDS:-1e9}"
 	else
-		matrix --random 9 --budget 30
+		matrix random --random 9 --budget 30
 	fi
 }
 
@@ -64,8 +65,8 @@ matrix() { # arguments of matrix.py
 	only_ours
 	command -v strace >/dev/null || skip "no strace"
 	if [ "${FAULTS:-}" = all ]; then
-		matrix --syscalls "${FAULTS_CALLS:-20}" --slice "${FAULTS_SLICE:-1/1}" --budget "${FAULTS_SECONDS:-1e9}"
+		matrix calls --syscalls "${FAULTS_CALLS:-20}" --slice "${FAULTS_SLICE:-1/1}" --budget "${FAULTS_SECONDS:-1e9}"
 	else
-		matrix --syscalls 2 --only start --budget 12
+		matrix calls --syscalls 2 --only start --budget 12
 	fi
 }

@@ -181,9 +181,10 @@ take_away() { # piece
 	esac
 }
 
-# a cut by default, all of them with FAULTS=all
-PIECES="the shim,the pod's directory,the runtime's record,the namespace's file,the snapshot,pause"
-[ "${FAULTS:-}" != all ] || PIECES+=",the shim's record,the shim's socket,the bundle,the network namespace,the interface,the bridge,\
+# a cut by default, all of them with FAULTS=all; or those that PIECES names, with commas
+[ -z "${PIECES:-}" ] || FAULTS=all
+CUT="the shim,the pod's directory,the runtime's record,the namespace's file,the snapshot,pause"
+[ "${FAULTS:-}" != all ] || CUT+=",the shim's record,the shim's socket,the bundle,the network namespace,the interface,the bridge,\
 the address,the log directory,the container"
 
 each_piece() { # function of a piece
@@ -193,7 +194,7 @@ each_piece() { # function of a piece
 		take_away "$piece"
 		"$1" || { echo "without $piece"; return 1; }
 		nothing_left || { echo "without $piece"; return 1; }
-	done <<<"$PIECES,"
+	done <<<"${PIECES:-$CUT},"
 }
 
 stop_and_remove() {
