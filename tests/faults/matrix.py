@@ -184,7 +184,7 @@ def until_done(life, step):
             return failed
         except (Failed, subprocess.TimeoutExpired) as e:
             failed += 1
-            text = str(e)
+            text = f"no answer within {e.timeout:.0f} s" if isinstance(e, subprocess.TimeoutExpired) else str(e)
             # crictl looks before it removes: what the dead daemon had done is done
             if "NotFound" in text and step in ("stop", "rm", "stopp", "rmp"):
                 return failed
