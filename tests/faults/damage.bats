@@ -89,7 +89,8 @@ table() {
 	state/pods/V/C/runtime-root        runs    -     empty cut bit garbage dir link gone    .
 	state/pods/V/C/stdin               runs    -     garbage dir link gone                  .
 	state/pods/V/C/exit.json           ended   k     empty cut bit garbage dir link gone    .
-	state/pods/V/C/exit.json           lost!   ks    empty cut bit garbage dir link         exit.json
+	state/pods/V/C/exit.json           lost!   ks    empty cut bit garbage dir              exit.json
+	state/pods/V/C/exit.json           lost!   ks    link gone                              exit code is not known
 	TABLE
 }
 
