@@ -48,7 +48,7 @@ power_on() { # machine_work|here_work ROUNDS
 machine_work() {
 	local machine=$TOP/tests/vm/run-in-vm at=nbd:unix:$WORK/disk.sock:exportname crictl=$(realpath "$CRICTL")
 	"$machine" --setup || return 1
-	"$machine" --share "$TOP" --share "$CAISSON_TEST_CACHE" --share "$(dirname "$crictl")" --timeout 550 \
+	"$machine" --share "$TOP" --share "$BUILD" --share "$CAISSON_TEST_CACHE" --share "$(dirname "$crictl")" --timeout 550 \
 		--disk "$at=disk" --disk "$at=notes" -- \
 		env CAISSON_VM=1 CAISSON_BUILD="$BUILD" CAISSON_TEST_CACHE="$CAISSON_TEST_CACHE" CRICTL="$crictl" \
 		WORK="$WORK" TAG="$TAG" "$BATS_TEST_DIRNAME/power/work" "$1" /dev/vda /dev/vdb
