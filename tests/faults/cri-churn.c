@@ -285,18 +285,24 @@ static int served(const char *seconds)
 	int64_t began = time_now_mono(), until = began + atoi(seconds) * NSEC_PER_SEC;
 	Runtime__V1__ListPodSandboxResponse *pods;
 	Runtime__V1__ListContainersResponse *all;
-	struct grpc_client *client;
+	struct grpc_client *client = NULL;
+	ProtobufCMessage *first = NULL;
 	struct err err = ERR_INIT;
 	size_t running = 0;
 
-	while (grpc_client_new(socket_path, until, &client, &err) < 0) {
+	/* the socket of a daemon that is just ending may still take a connection, and cuts it */
+	while (grpc_client_new(socket_path, until, &client, &err) < 0 ||
+	       grpc_client_call_pb(client, "/runtime.v1.RuntimeService/ListPodSandbox", &pods_req.base,
+				   &runtime__v1__list_pod_sandbox_response__descriptor, until, &first, &err) < 0) {
 		if (time_now_mono() > until) {
 			fprintf(stderr, "cri-churn: %s\n", err.text);
 			return 1;
 		}
+		grpc_client_free(take_ptr(&client));
 		err_clear(&err);
 		usleep(1000);
 	}
+	rpc_pb_free(first);
 	pods = call(client, "ListPodSandbox", &pods_req.base, &runtime__v1__list_pod_sandbox_response__descriptor);
 	all = call(client, "ListContainers", &req.base, &runtime__v1__list_containers_response__descriptor);
 	for (size_t i = 0; i < all->n_containers; i++)
