@@ -353,10 +353,13 @@ static int rewrite_big(const char *text, size_t len, struct buf *out)
  * /dev/urandom for it. Once a program. */
 static void seed(void)
 {
-	const uint32_t *random = (const void *)getauxval(AT_RANDOM); /* 16 bytes */
+	const void *random = (const void *)getauxval(AT_RANDOM); /* 16 bytes, at any address */
+	uint32_t words[4];
 
-	if (random)
-		json_object_seed((random[0] ^ random[2]) | 1);
+	if (!random)
+		return;
+	memcpy(words, random, sizeof(words));
+	json_object_seed((words[0] ^ words[2]) | 1);
 }
 
 static json_t *load(const char *text, size_t len, json_error_t *e)
