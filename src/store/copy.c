@@ -206,11 +206,7 @@ static int drop_images(struct store *s, const char *select, const char *name, co
 	int r = db_run(s, err, select, "s", name);
 
 	if (r == 0)
-		r = db_run(s, err, "DELETE FROM ref WHERE image NOT IN (SELECT id FROM image)", "");
-	if (r == 0)
-		r = db_run(s, err, "DELETE FROM image_blob WHERE image NOT IN (SELECT id FROM image)", "");
-	if (r == 0)
-		r = db_run(s, err, "DELETE FROM image_layer WHERE image NOT IN (SELECT id FROM image)", "");
+		r = image_drop_orphans(s, err);
 	return r < 0 ? r : db_run(s, err, drop, "s", name);
 }
 

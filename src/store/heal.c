@@ -129,10 +129,6 @@ int heal_rows(struct store *s, struct buf *note, struct err *err)
 	for (size_t i = 0; i < ARRAY_LEN(tables) && r == 0; i++)
 		r = heal_table(s, &tables[i], note, err);
 	if (r == 0)
-		r = db_run(s, err, "DELETE FROM ref WHERE image NOT IN (SELECT id FROM image)", "");
-	if (r == 0)
-		r = db_run(s, err, "DELETE FROM image_blob WHERE image NOT IN (SELECT id FROM image)", "");
-	if (r == 0)
-		r = db_run(s, err, "DELETE FROM image_layer WHERE image NOT IN (SELECT id FROM image)", "");
+		r = image_drop_orphans(s, err);
 	return db_end(s, r, err);
 }

@@ -162,6 +162,17 @@ int store_ref_remove(struct store *s, const char *ref, struct err *err)
 	return r < 0 ? r : db_make_durable(s, err);
 }
 
+int image_drop_orphans(struct store *s, struct err *err)
+{
+	int r = db_run(s, err, "DELETE FROM ref WHERE image NOT IN (SELECT id FROM image)", "");
+
+	if (r == 0)
+		r = db_run(s, err, "DELETE FROM image_blob WHERE image NOT IN (SELECT id FROM image)", "");
+	if (r == 0)
+		r = db_run(s, err, "DELETE FROM image_layer WHERE image NOT IN (SELECT id FROM image)", "");
+	return r;
+}
+
 static int remove_rows(struct store *s, const char *id, struct garbage *g, struct err *err)
 {
 	int r;

@@ -113,6 +113,9 @@ void reserve_give(struct store *s);
 void reserve_log(struct store *s);
 void reserve_take(struct store *s);
 
+/* image.c: names, blobs and layers of images whose row is gone; under the lock. */
+int image_drop_orphans(struct store *s, struct err *err);
+
 /* heal.c: the checksum of a document, never 0. */
 int64_t sum_of(const char *table, const char *id, const char *doc);
 /* Rows whose document is not what its checksum says: as the copy has them, else set aside. */
