@@ -181,7 +181,8 @@ int store_layer_condemn(struct store *s, int64_t id, struct err *err);
 /* The tree of a layer, published or staged: O_RDONLY | O_DIRECTORY. */
 int store_layer_open(struct store *s, int64_t id, int *ret_dirfd, struct err *err);
 
-/* Writes a blob whose digest the caller has verified, held by the lease. Present: nothing to do. */
+/* Writes a blob whose digest the caller has verified, held by the lease. What has its name and is not it, which
+ * only damage can make, gives way. */
 int store_blob_put(struct store_lease *l, const char *digest, const void *data, size_t len, struct err *err);
 /* Appends the blob to out. NOT_FOUND. */
 int store_blob_get(struct store *s, const char *digest, struct buf *out, struct err *err);

@@ -514,9 +514,53 @@ static void the_index_of_the_log_stays_locked_while_the_store_is_open(void **sta
 	store_close(s);
 }
 
+static void expect_blob(struct store *s, const char *d, const char *text)
+{
+	CLEANUP(buf_done) struct buf b = BUF_INIT(100);
+	struct err err = ERR_INIT;
+
+	assert_int_equal(store_blob_get(s, d, &b, &err), 0);
+	assert_string_equal(buf_text(&b), text);
+}
+
+/* A damaged blob is no reason to keep it: what was fetched again takes its place. */
+static void a_blob_takes_the_place_of_a_damaged_one(void **state)
+{
+	static const char *const damages[] = { "", "right?", "wrong" };
+	struct store *s = open_store();
+	struct store_lease *l = store_lease_new(s);
+	autofree char *path = mem_printf("%s/blobs/sha256/%s", root, digest('e') + 7);
+	autofree char *inside = mem_printf("%s/x", path);
+	struct err err = ERR_INIT;
+
+	for (int staged = 0; staged < 2; staged++)
+		for (size_t i = 0; i <= ARRAY_LEN(damages); i++) {
+			if (i < ARRAY_LEN(damages)) {
+				assert_int_equal(sys_file_replace(AT_FDCWD, path, damages[i], strlen(damages[i]), 0600,
+								  false), 0);
+			} else {
+				assert_int_equal(unlink(path), 0);
+				assert_int_equal(sys_mkdir_p(inside, 0700), 0);
+			}
+			if (staged) {
+				autofd int fd = -EBADF;
+
+				assert_int_equal(store_blob_stage(s, &fd, &err), 0);
+				assert_int_equal(write(fd, "right", 5), 5);
+				assert_int_equal(store_blob_commit(l, digest('e'), fd, &err), 0);
+			} else {
+				assert_int_equal(store_blob_put(l, digest('e'), "right", 5, &err), 0);
+			}
+			expect_blob(s, digest('e'), "right");
+		}
+	store_lease_free(l);
+	store_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(a_blob_takes_the_place_of_a_damaged_one),
 		T(records_are_kept_in_the_order_of_their_first_put),
 		T(layers_stay_under_a_snapshot_when_their_image_goes),
 		T(what_was_not_published_does_not_exist),

@@ -57,7 +57,7 @@ table() {
 	both:image                         image!  -     empty cut bit garbage                  unnamed
 	root/sums/1                        runs    -     empty cut bit garbage dir link gone    .
 	root/blobs/sha256/MANIFEST         runs    -     empty cut bit garbage dir link gone    .
-	root/blobs/sha256/CONFIG           runs    -     empty cut bit garbage dir link gone    .
+	root/blobs/sha256/DOCUMENT         image!  -     empty cut bit garbage dir link gone    cannot be read
 	root/partial/x                     runs    -     garbage dir link                       .
 	root/trash/x                       runs    -     garbage dir link                       .
 	root/cni/NET/last_reserved_ip.0    runs    -     empty cut bit garbage gone             .
@@ -241,12 +241,12 @@ one() { # what, becomes, who, how, words
 	path=${path//\/C/\/$victim_ctr}
 	path=${path/NET/caisson-ct$tag}
 	path=${path/MANIFEST/$(jq -r '.manifests[0].digest' "$dir/layout/index.json" | cut -d: -f2)}
-	path=${path/CONFIG/$(jq -r .config.digest "$dir/layout/blobs/sha256/$(jq -r '.manifests[0].digest' "$dir/layout/index.json" | cut -d: -f2)" | cut -d: -f2)}
+	path=${path/DOCUMENT/$(jq -r .config.digest "$dir/layout/blobs/sha256/$(jq -r '.manifests[0].digest' "$dir/layout/index.json" | cut -d: -f2)" | cut -d: -f2)}
 	# until the copy has what happened so far: it is two seconds behind
 	[[ $1 != record:* && $1 != root/meta.db* ]] || copied || return 1
 	# what all pods share is put back for the next one
 	case $1 in
-	root/sums/* | root/blobs/*) shared=$dir/$path && rm -rf "$dir/shared" && cp -a "$shared" "$dir/shared" || return 1 ;;
+	root/sums/* | root/blobs/*) rm -rf "$dir/shared" && cp -a "$dir/$path" "$dir/shared" && shared=$dir/$path || return 1 ;;
 	esac
 	daemon_kill KILL
 	if [[ $3 == *k* ]]; then
