@@ -115,7 +115,9 @@ def restart():
     while time.monotonic() < until:
         try:
             with open(f"/proc/{pid}/stat") as f:
-                if f.read().rpartition(")")[2].split()[0] == "Z":
+                # other threads of a zombie hold its locks still
+                fields = f.read().rpartition(")")[2].split()
+                if fields[0] == "Z" and fields[17] == "1":
                     break
         except OSError:
             break

@@ -51,7 +51,9 @@ def daemon_pid():
 
 
 def alive(pid):
-    return pid and read(f"/proc/{pid}/stat").rpartition(")")[2].strip()[:1] not in ("", "Z", "X")
+    # a zombie whose other threads are not gone holds its locks still
+    fields = read(f"/proc/{pid}/stat").rpartition(")")[2].split() if pid else []
+    return bool(fields) and (fields[0] not in "ZX" or int(fields[17]) > 1)
 
 
 def daemon_run():

@@ -122,8 +122,9 @@ daemon_answers() {
 	kill -0 "$(daemon_pid)" 2>/dev/null && cri version >/dev/null
 }
 
+# its first thread is a zombie while others of it still hold descriptors and locks
 daemon_gone() {
-	! kill -0 "$1" 2>/dev/null || [ "$(awk '/^State/ {print $2}' "/proc/$1/status" 2>/dev/null)" = Z ]
+	! kill -0 "$1" 2>/dev/null || [ "$(awk '/^State/ { s = $2 } /^Threads/ { print s $2 }' "/proc/$1/status" 2>/dev/null)" = Z1 ]
 }
 
 daemon_end() { # signal
