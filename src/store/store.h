@@ -190,7 +190,8 @@ int store_blob_get(struct store *s, const char *digest, struct buf *out, struct 
 int store_blob_open(struct store *s, const char *digest, int *ret_fd, struct err *err);
 /* A damaged one goes, so that it can be put again; its names stay. */
 int store_blob_remove(struct store *s, const char *digest, struct err *err);
-/* A blob written in pieces (keep_blobs): a file without a name; commit names it, in place of what has the name. */
+/* A blob written in pieces (keep_blobs): a file without a name; commit names it, in place of
+ * whatever has that name. */
 int store_blob_stage(struct store *s, int *ret_fd, struct err *err);
 int store_blob_commit(struct store_lease *l, const char *digest, int fd, struct err *err);
 
