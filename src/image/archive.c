@@ -28,6 +28,8 @@ struct archive_writer {
 	struct tar_out tar;
 	struct arena arena; /* names of files that have more than one */
 	struct map links;
+	char **hidden;
+	size_t n_hidden;
 };
 
 struct link {
@@ -68,6 +70,7 @@ void archive_abandon(struct archive_writer *w)
 	fd_drop(&w->fd);
 	map_done(&w->links);
 	arena_done(&w->arena);
+	free(w->hidden);
 	free(w->temporary);
 	free(w->path);
 	free(w);
@@ -269,6 +272,8 @@ static int put_dir(struct archive_writer *w, const char *prefix, int dirfd, bool
 			continue;
 		}
 		if (layer && S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0)) {
+			w->hidden = mem_grow(w->hidden, w->n_hidden + 1, sizeof(char *));
+			w->hidden[w->n_hidden++] = arena_printf(&w->arena, "/%s", name);
 			r = put_marker(w, prefix, d->d_name, err);
 		} else if (!S_ISSOCK(st.st_mode)) {
 			r = put_entry(w, name, fd, &st, layer, err);
@@ -281,6 +286,12 @@ static int put_dir(struct archive_writer *w, const char *prefix, int dirfd, bool
 	}
 	closedir(dir);
 	return r;
+}
+
+char *const *archive_hidden(const struct archive_writer *w, size_t *ret_n)
+{
+	*ret_n = w->n_hidden;
+	return w->hidden;
 }
 
 int archive_add_tree(struct archive_writer *w, const char *prefix, const char *path, bool layer,

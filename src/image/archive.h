@@ -23,6 +23,9 @@ int archive_add_file(struct archive_writer *w, const char *name, const char *pat
  */
 int archive_add_tree(struct archive_writer *w, const char *prefix, const char *path, bool layer,
 		     struct err *err);
+/* What the layers that were added hide, as absolute paths in them; the writer's. What an opaque directory hides is
+ * said by its marker alone. */
+char *const *archive_hidden(const struct archive_writer *w, size_t *ret_n);
 /* On disk, durably, and under its name. */
 int archive_close(struct archive_writer *w, struct err *err);
 /* What was begun and not closed goes. NULL is fine. */

@@ -1,5 +1,5 @@
 /*
- * CheckpointContainer and CheckpointPod, and the unpacking for a restore.
+ * CheckpointContainer and CheckpointPod: the archive is written.
  *
  * While its archive is written a container is paused: memory, root and log are of one moment. A
  * pod's containers are all paused before the first is written. Whatever happens, they go on afterwards.
@@ -7,6 +7,7 @@
 #include "pod/checkpoint.h"
 
 #include "image/archive.h"
+#include "pod/dumps.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,105 +15,33 @@
 
 #define CHECKPOINT_TIME (10 * 60 * NSEC_PER_SEC) /* when nobody says how long it may take */
 
-enum { TEXT_MAX = 1 << 20 };
-
-struct config_dump {
-	char *id, *name, *image, *image_ref, *image_name, *runtime, *created, *checkpointed, *restored_at;
-	bool restored;
-};
-
-static const struct json_field config_dump_fields[] = {
-	JSON_FIELD(STR, struct config_dump, id, "id", 0),
-	JSON_FIELD(STR, struct config_dump, name, "name", 0),
-	JSON_FIELD(STR, struct config_dump, image, "rootfsImage", 0),
-	JSON_FIELD(STR, struct config_dump, image_ref, "rootfsImageRef", 0),
-	JSON_FIELD(STR, struct config_dump, image_name, "rootfsImageName", 0),
-	JSON_FIELD(STR, struct config_dump, runtime, "runtime", 0),
-	JSON_FIELD(STR, struct config_dump, created, "createdTime", 0),
-	JSON_FIELD(STR, struct config_dump, checkpointed, "checkpointedTime", 0),
-	JSON_FIELD(STR, struct config_dump, restored_at, "restoredTime", 0),
-	JSON_FIELD(BOOL, struct config_dump, restored, "restored", JSON_ALWAYS),
-};
-static const struct json_type config_dump_type = JSON_TYPE("config.dump", struct config_dump,
-							   config_dump_fields);
-
-struct status_dump {
-	int64_t created, started, finished;
-	int32_t exit_code;
-	uint32_t pid;
-	char *reason, *message;
-};
-
-static const struct json_field status_dump_fields[] = {
-	JSON_FIELD(I64, struct status_dump, created, "CreatedAt", JSON_ALWAYS),
-	JSON_FIELD(I64, struct status_dump, started, "StartedAt", JSON_ALWAYS),
-	JSON_FIELD(I64, struct status_dump, finished, "FinishedAt", JSON_ALWAYS),
-	JSON_FIELD(I32, struct status_dump, exit_code, "ExitCode", JSON_ALWAYS),
-	JSON_FIELD(U32, struct status_dump, pid, "Pid", JSON_ALWAYS),
-	JSON_FIELD(STR, struct status_dump, reason, "Reason", 0),
-	JSON_FIELD(STR, struct status_dump, message, "Message", 0),
-};
-static const struct json_type status_dump_type = JSON_TYPE("status", struct status_dump, status_dump_fields);
-
 /* ---- one container ---- */
 
-static char *time_text(int64_t real, struct arena *a)
-{
-	char text[TIME_TEXT_MAX];
-
-	return arena_strdup(a, time_format_rfc3339(real, text));
-}
-
-/* Two texts about the container, as it is now. */
-static int describe(struct pod_container *c, struct buf *config, struct buf *status, struct err *err)
-{
-	CLEANUP(arena_done) struct arena a = ARENA_INIT;
-	struct config_dump dump = { 0 };
-	struct status_dump st = { 0 };
-	int r;
-
-	pod_lock(c->priv->m);
-	dump.id = c->id;
-	dump.name = arena_printf(&a, "k8s_%s_%s_%s_%s_%u", c->config->name, c->pod->config->name,
-				 c->pod->config->ns,
-				 c->pod->config->uid, c->config->attempt);
-	dump.image = arena_strdup(&a, c->image_id);
-	dump.image_ref = arena_strdup(&a, c->image_ref);
-	dump.image_name = c->config->user_image && *c->config->user_image ? c->config->user_image :
-			  pod_checkpoint_is_archive(c->config->image)	   ? dump.image_ref :
-									     c->config->image;
-	dump.runtime = (char *)"caisson";
-	dump.created = time_text(c->created_at, &a);
-	dump.checkpointed = time_text(time_now_real(), &a);
-	dump.restored_at = (char *)"0001-01-01T00:00:00Z";
-	st.created = c->created_at;
-	st.started = c->started_at;
-	st.pid = (uint32_t)c->pid;
-	r = json_write(&config_dump_type, &dump, 0, config, err);
-	if (r == 0)
-		r = json_write(&status_dump_type, &st, 0, status, err);
-	pod_unlock(c->priv->m);
-	return r;
-}
-
 /* The changed part of its root, as a tar file of its own. */
-static int write_diff(struct pod_container *c, const char *path, struct err *err)
+static int write_diff(struct pod_container *c, const char *path, struct buf *deleted, struct err *err)
 {
 	CLEANUP(store_snapshot_done) struct store_snapshot snap = STORE_SNAPSHOT_INIT;
 	CLEANUP(archive_abandon_ptr) struct archive_writer *w = NULL;
+	char *const *hidden;
+	size_t n;
 	int r = store_snapshot_get(c->priv->m->store, c->id, &snap, err);
 
 	if (r == 0)
 		r = archive_create(path, &w, err);
 	if (r == 0 && snap.upper)
 		r = archive_add_tree(w, "", snap.upper, true, err);
-	return r < 0 ? r : archive_close(take_ptr(&w), err);
+	if (r < 0)
+		return r;
+	hidden = archive_hidden(w, &n);
+	dumps_deleted(hidden, n, deleted);
+	return archive_close(take_ptr(&w), err);
 }
 
 static int write_archive(struct pod_container *c, const char *work, const char *path, struct err *err)
 {
-	CLEANUP(buf_done) struct buf config = BUF_INIT(TEXT_MAX), status = BUF_INIT(TEXT_MAX);
 	CLEANUP(archive_abandon_ptr) struct archive_writer *w = NULL;
+	CLEANUP(buf_done) struct buf deleted = BUF_INIT(DUMP_MAX);
+	CLEANUP(dumps_done) struct dumps dumps = DUMPS_INIT;
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	const char *diff = arena_printf(&a, "%s/rootfs-diff.tar", work);
 	const struct {
@@ -124,18 +53,26 @@ static int write_archive(struct pod_container *c, const char *work, const char *
 		{ "dump.log", arena_printf(&a, "%s/dump.log", work) },
 		{ "stats-dump", arena_printf(&a, "%s/stats-dump", work) },
 	};
-	int r = describe(c, &config, &status, err);
+	const struct {
+		const char *name;
+		const struct buf *text;
+	} texts[] = {
+		{ "config.dump", &dumps.config },
+		{ "status.dump", &dumps.status_dump },
+		{ "status", &dumps.status },
+		{ "deleted.files", &deleted },
+	};
+	int r;
 
+	pod_lock(c->priv->m);
+	r = dumps_container(c, &dumps, err);
+	pod_unlock(c->priv->m);
 	if (r == 0)
-		r = write_diff(c, diff, err);
+		r = write_diff(c, diff, &deleted, err);
 	if (r == 0)
 		r = archive_create(path, &w, err);
-	if (r == 0)
-		r = archive_add_text(w, "config.dump", config.data, config.len, err);
-	if (r == 0)
-		r = archive_add_text(w, "status.dump", status.data, status.len, err);
-	if (r == 0)
-		r = archive_add_text(w, "status", status.data, status.len, err);
+	for (size_t i = 0; i < ARRAY_LEN(texts) && r == 0; i++)
+		r = archive_add_text(w, texts[i].name, texts[i].text->data, texts[i].text->len, err);
 	if (r == 0)
 		r = archive_add_tree(w, "checkpoint", arena_printf(&a, "%s/checkpoint", work), false, err);
 	for (size_t i = 0; i < ARRAY_LEN(files) && r == 0; i++)
@@ -286,7 +223,7 @@ static int hold_wanted(struct pod_op *op, struct pod_sandbox *p, struct cut *cut
 /* What it was created by, so that it can be again. */
 static int add_config(struct archive_writer *w, struct pod_container *c, struct err *err)
 {
-	CLEANUP(buf_done) struct buf text = BUF_INIT(4 * TEXT_MAX);
+	CLEANUP(buf_done) struct buf text = BUF_INIT(4 * DUMP_MAX);
 	autofree char *name = mem_printf("%s.json", c->config->name);
 	int r;
 
@@ -299,12 +236,12 @@ static int add_config(struct archive_writer *w, struct pod_container *c, struct 
 static int write_pod(struct pod_sandbox *p, const struct cut *cut, const char *work, const char *path,
 		     struct err *err)
 {
-	CLEANUP(buf_done) struct buf config = BUF_INIT(4 * TEXT_MAX), options = BUF_INIT(TEXT_MAX);
+	CLEANUP(buf_done) struct buf config = BUF_INIT(4 * DUMP_MAX), options = BUF_INIT(DUMP_MAX);
 	CLEANUP(archive_abandon_ptr) struct archive_writer *w = NULL;
 	int r;
 
 	pod_lock(p->priv->m);
-	r = json_write(&pod_config_type, p->config, 0, &config, err);
+	r = dumps_pod(p, &config, err);
 	pod_unlock(p->priv->m);
 	buf_puts(&options, "{\"version\":1,\"containers\":{");
 	for (size_t i = 0; i < cut->n; i++) {
@@ -394,163 +331,4 @@ struct pod_wait *pod_sandbox_checkpoint(struct pod_manager *m, const char *id, c
 	for (size_t i = 0; i < n_containers; i++)
 		op->cmd[op->n_cmd++] = arena_strdup(&op->arena, containers[i]);
 	return pod_op_submit(op, done, user);
-}
-
-/* ---- the way back ---- */
-
-bool pod_checkpoint_is_archive(const char *image)
-{
-	return image && image[0] == '/';
-}
-
-static char *snapshot_of(const struct pod_container *c, struct arena *a)
-{
-	return arena_printf(a, "%s.checkpoint", c->id);
-}
-
-static int image_of(const struct buf *text, const char *where, struct arena *a, char **ret, struct err *err)
-{
-	struct config_dump d;
-	int r = json_read(&config_dump_type, text->data, text->len, a, &d, err);
-
-	if (r < 0)
-		return err_wrap(err, r, "checkpoint %s: config.dump", where);
-	*ret = !str_empty(d.image) ? d.image : !str_empty(d.image_ref) ? d.image_ref : d.image_name;
-	return str_empty(*ret) ? err_set(err, ERR_INVALID, "checkpoint %s: config.dump names no image",
-					 where) : 0;
-}
-
-/* 1: the image's only layer is a checkpoint, and *text is its config.dump. */
-static int look_into(struct pod_manager *m, const struct image *img, struct buf *text, struct err *err)
-{
-	autofree struct store_layer *layers = NULL;
-	autofd int dir = -EBADF, file = -EBADF;
-	struct stat st;
-	size_t n = 0;
-	int r;
-
-	if (img->config.config.n_entrypoint || img->config.config.n_cmd)
-		return 0;
-	r = store_image_layers(m->store, img->id, &layers, &n, err);
-	if (r == 0 && n == 1)
-		r = store_layer_open(m->store, layers[0].id, &dir, err);
-	if (r < 0 || n != 1)
-		return r;
-	if (fstatat(dir, "checkpoint", &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
-		return 0;
-	file = openat(dir, "config.dump", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (file < 0 || fstat(file, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > TEXT_MAX)
-		return 0;
-	while (buf_read_fd(text, file, 65536) > 0)
-		;
-	return 1;
-}
-
-int pod_checkpoint_resolve(struct pod_manager *m, const char *name, struct image **image, struct arena *a,
-			   char **ret_from, struct err *err)
-{
-	CLEANUP(buf_done) struct buf text = BUF_INIT(TEXT_MAX + 1);
-	char *base_name = NULL;
-	struct image *base;
-	int r;
-
-	*ret_from = NULL;
-	if (*image) {
-		r = look_into(m, *image, &text, err);
-		if (r <= 0)
-			return r;
-		*ret_from = arena_strdup(a, (*image)->id);
-	} else {
-		r = archive_read_text(name, "config.dump", &text, err);
-		if (r < 0)
-			return err_wrap(err, r, "checkpoint");
-		*ret_from = arena_strdup(a, name);
-	}
-	r = image_of(&text, name, a, &base_name, err);
-	if (r < 0)
-		return r;
-	r = image_get(m->images, base_name, &base, err);
-	if (r < 0)
-		return err_wrap(err, r, "checkpoint %s: the image that it was made over", name);
-	image_unref(*image);
-	*image = base;
-	return 0;
-}
-
-int pod_checkpoint_dir(struct pod_manager *m, const char *id, const char *name, struct arena *a, char **ret,
-		       struct err *err)
-{
-	char *dir = arena_printf(a, "%s/%s/%s", m->checkpoints_dir, id, name);
-	int r = sys_remove_tree(AT_FDCWD, dir);
-
-	if (r == 0)
-		r = sys_mkdir_p(dir, 0700);
-	if (r < 0)
-		return err_sys(err, r, "make %s", dir);
-	*ret = dir;
-	return 0;
-}
-
-/* dir has what an archive has. */
-static int put_diff(const char *dir, const char *from, const char *upper, struct err *err)
-{
-	autofree char *diff = mem_printf("%s/rootfs-diff.tar", dir), *images = mem_printf("%s/checkpoint",
-											  dir);
-	struct stat st;
-
-	if (lstat(images, &st) < 0 || !S_ISDIR(st.st_mode))
-		return err_set(err, ERR_INVALID, "checkpoint %s: there is no directory checkpoint in it",
-			       from);
-	if (upper && lstat(diff, &st) == 0 && S_ISREG(st.st_mode))
-		return archive_extract(diff, upper, err);
-	return 0;
-}
-
-int pod_checkpoint_prepare(struct pod_container *c, const char *from, const char *upper, struct err *err)
-{
-	const struct store_snapshot_options options = { .read_only = true };
-	CLEANUP(store_snapshot_done) struct store_snapshot snap = STORE_SNAPSHOT_INIT;
-	CLEANUP(arena_done) struct arena a = ARENA_INIT;
-	struct pod_manager *m = c->priv->m;
-	char *dir = NULL;
-	int r;
-
-	if (!pod_checkpoint_is_archive(from)) {
-		/* its layer is held as that of an image that is mounted is */
-		r = store_snapshot_prepare(m->store, from, snapshot_of(c, &a), &options, &snap, err);
-		return r < 0 ? r : put_diff(snap.lowers[0], from, upper, err);
-	}
-	r = pod_checkpoint_dir(m, c->id, "restore", &a, &dir, err);
-	if (r == 0)
-		r = archive_extract(from, dir, err);
-	return r < 0 ? r : put_diff(dir, from, upper, err);
-}
-
-char *pod_checkpoint_of(const struct pod_container *c, struct arena *a)
-{
-	CLEANUP(store_snapshot_done) struct store_snapshot snap = STORE_SNAPSHOT_INIT;
-	struct pod_manager *m = c->priv->m;
-	char *images = arena_printf(a, "%s/%s/restore/checkpoint", m->checkpoints_dir, c->id);
-
-	if (access(images, F_OK) == 0)
-		return images;
-	if (store_snapshot_get(m->store, snapshot_of(c, a), &snap, NULL) == 0 && snap.n_lowers)
-		return arena_printf(a, "%s/checkpoint", snap.lowers[0]);
-	return NULL;
-}
-
-int pod_checkpoint_sweep(struct pod_manager *m, const char *id)
-{
-	autofree char *dir = mem_printf("%s/%s", m->checkpoints_dir, id);
-
-	return sys_remove_tree(AT_FDCWD, dir);
-}
-
-int pod_checkpoint_forget(const struct pod_container *c, struct err *err)
-{
-	CLEANUP(arena_done) struct arena a = ARENA_INIT;
-	struct pod_manager *m = c->priv->m;
-
-	pod_checkpoint_sweep(m, c->id);
-	return store_snapshot_remove(m->store, snapshot_of(c, &a), err);
 }

@@ -2,10 +2,11 @@
  * Checkpoints: a container or a pod as one archive, and the way back. The layout is that of
  * the other runtimes (checkpointctl reads it):
  *
- *	config.dump, spec.dump, status.dump, status   what it was
+ *	config.dump, spec.dump, status.dump, status   what it was (dumps.h)
  *	checkpoint/                                    CRIU's images
  *	rootfs-diff.tar                                what it changed in its root, as a layer
- *	container.log, dump.log                        its log, CRIU's log
+ *	deleted.files                                  what of its image it removed, which the layer says, too
+ *	container.log, dump.log, stats-dump            its log, CRIU's log and figures
  *
  * A pod's archive holds pod.options, pod.dump, and for each container one such archive (name.tar) and its
  * request (name.json). Worker threads.

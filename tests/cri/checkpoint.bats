@@ -56,11 +56,17 @@ restored() {
 	wait_count one c $((n + 3))
 	[ "$(status_of "$id" state)" = CONTAINER_RUNNING ]
 	tar -tf "$dir/c.tar" >"$dir/names"
-	for name in config.dump spec.dump status.dump checkpoint/inventory.img rootfs-diff.tar container.log dump.log; do
-		grep -qx "$name" "$dir/names"
+	for name in config.dump spec.dump status.dump status deleted.files checkpoint/inventory.img rootfs-diff.tar container.log \
+		dump.log stats-dump; do
+		grep -qx "$name" "$dir/names" || { echo "no $name"; false; }
 	done
 	tar -xOf "$dir/c.tar" config.dump | jq -e '.rootfsImage and .checkpointedTime and .runtime == "caisson"'
-	tar -xOf "$dir/c.tar" spec.dump | jq -e .process.args
+	tar -xOf "$dir/c.tar" spec.dump | jq -e '.process.args and .annotations["io.kubernetes.cri.sandbox-id"]'
+	# the CRI's own message, as other runtimes read it: labels and annotations are the restored container's
+	tar -xOf "$dir/c.tar" status.dump | jq -e --arg id "$id" --arg image "$image" '.id == $id and .metadata.name == "c"
+		and .labels.container == "c" and .state == 1 and .image.image == $image and (.created_at | type) == "number"'
+	tar -xOf "$dir/c.tar" status | jq -e '.StartedAt >= .CreatedAt and .Pid > 0'
+	[ "$(tar -xOf "$dir/c.tar" deleted.files)" = '["/etc/serve"]' ]
 	tar -xOf "$dir/c.tar" rootfs-diff.tar | tar -t >"$dir/diff"
 	grep -qx etc/changed "$dir/diff"
 	grep -qx etc/.wh.serve "$dir/diff"
@@ -137,7 +143,7 @@ restored() {
 	rpc CheckpointPod "pod_sandbox_id: \"$pod\" output_path: \"$dir/pod.tar\""
 	tar -tf "$dir/pod.tar" >"$dir/names"
 	[ "$(sort "$dir/names" | tr '\n' ' ')" = "a.json a.tar b.json b.tar pod.dump pod.options " ]
-	tar -xOf "$dir/pod.tar" pod.dump | jq -e '.metadata or .name'
+	tar -xOf "$dir/pod.tar" pod.dump | jq -e '.metadata == {name: "one", uid: "uid-one", namespace: "default"} and .hostname == "one"'
 	n=$(counts one b | tail -n 1)
 	wait_count one b $((n + 2))
 	run rpc CheckpointPod "pod_sandbox_id: \"$pod\" output_path: \"$dir/pod.tar\" container_ids: \"${a:0:63}$(tr 0-9a-f 1-9a-f0 <<<"${a:63}")\""
@@ -243,13 +249,31 @@ image_of() {
 	in_net skopeo copy -q --dest-tls-verify=false "docker-archive:$dir/image.tar" "docker://$2"
 }
 
-@test "a checkpoint in an image is restored like one in a file" {
+# listed ARCHIVE LIST: what it hides is in deleted.files alone, as CRI-O writes it; the new archive's name
+listed() {
+	mkdir "$dir/listed" "$dir/listed-diff"
+	tar -C "$dir/listed" -xf "$1"
+	tar -C "$dir/listed-diff" -xf "$dir/listed/rootfs-diff.tar"
+	find "$dir/listed-diff" -name '.wh.*' -delete
+	tar -C "$dir/listed-diff" -cf "$dir/listed/rootfs-diff.tar" .
+	echo "$2" >"$dir/listed/deleted.files"
+	tar -C "$dir/listed" -cf "$dir/listed.tar" .
+	rm -r "$dir/listed" "$dir/listed-diff"
+	echo "$dir/listed.tar"
+}
+
+@test "a checkpoint in an image is restored like one in a file, deletions too that are only listed" {
 	works
 	id=$(run_container "$pod" "$pod_json" c "$counter" "$own_pid")
 	wait_count one c 3
 	crictl checkpoint --export "$dir/c.tar" "$id"
 	crictl rm -f "$id"
-	image_of "$dir/c.tar" "$registry/test/checkpoint:1"
+	for bad in '"/etc/serve"' '["/etc/.."]' '["serve"]' '["/no/such/directory/file"]'; do
+		run restored bad "$(listed "$dir/c.tar" "$bad")"
+		[ "$status" -ne 0 ]
+		[[ $output == *"listed.tar: deleted.files: "* ]] || { echo "$output"; false; }
+	done
+	image_of "$(listed "$dir/c.tar" '["/etc/serve"]')" "$registry/test/checkpoint:1"
 	crictl pull "$registry/test/checkpoint:1" >/dev/null
 	at=$(tar -xOf "$dir/c.tar" container.log | grep -o 'count [0-9]*' | tail -n 1 | cut -d' ' -f2)
 	id=$(restored fromimage "$registry/test/checkpoint:1")
@@ -257,6 +281,6 @@ image_of() {
 	crictl start "$id"
 	wait_count one fromimage $((at + 3))
 	[ "$(counts one fromimage | head -n 1)" -le $((at + 2)) ]
-	[ "$(crictl exec -s "$id" /bin/sh -c 'cat /etc/changed')" = changed ]
+	[ "$(crictl exec -s "$id" /bin/sh -c 'cat /etc/changed; ls /etc/serve 2>&1 | grep -c "No such"')" = $'changed\n1' ]
 	crictl rm -f "$id"
 }
