@@ -160,6 +160,21 @@ static void on_cancel(void *user)
 	fail(c, &err);
 }
 
+/* What the client hears that is about to give up. */
+static void tell_late(char *out, size_t size, void *user)
+{
+	struct cri_call *c = user;
+	bool goes_on = c->method->changes;
+	char stage[256];
+
+	if (c->wait)
+		goes_on = pod_wait_describe(c->wait, stage, sizeof(stage));
+	else if (!c->cancel || !image_cancel_describe(c->cancel, stage, sizeof(stage)))
+		snprintf(stage, sizeof(stage), "%s (for %lld s)", c->method->name,
+			 (long long)((time_now_mono() - c->started) / NSEC_PER_SEC));
+	snprintf(out, size, "not done by the deadline: %s%s", stage, goes_on ? "; it goes on" : "");
+}
+
 /* ---- dispatch ---- */
 
 /* The path is the one that rpc matched: both parts of it are in the table. */
@@ -196,6 +211,7 @@ static void dispatch(struct grpc_call *grpc, const void *request, void *user)
 	if (method->mode == CRI_WORKER) {
 		c->cancel = image_cancel_new();
 		grpc_call_on_cancel(grpc, on_cancel, c);
+		grpc_call_on_late(grpc, tell_late, c);
 		r = event_work(cri->settings.loop, work, work_done, c);
 		if (r == 0)
 			return;
@@ -213,8 +229,10 @@ static void dispatch(struct grpc_call *grpc, const void *request, void *user)
 		fail(c, &c->err);
 	else if (method->mode == CRI_INLINE)
 		end(c, RPC_OK, "");
-	else
+	else {
 		grpc_call_on_cancel(grpc, on_cancel, c);
+		grpc_call_on_late(grpc, tell_late, c);
+	}
 }
 
 static struct grpc_method *make_methods(const struct cri_method *rows, size_t n)

@@ -83,7 +83,7 @@ CRI_METHOD(pull_image)
 	const Runtime__V1__AuthConfig *auth = req->auth;
 	Runtime__V1__PullImageResponse *res = CRI_NEW(c, pull_image_response);
 	struct image_auth credentials = { 0 };
-	struct image_pull pull = { .cancel = c->cancel };
+	struct image_pull pull = { .cancel = c->cancel, .stays = true };
 	autofree char *id = NULL;
 	int r;
 

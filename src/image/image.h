@@ -24,8 +24,9 @@
  *
  * Pulls are joined. Pulls of one name with the same credentials are one piece of work, and
  * so are single layers that several pulls need; each caller gets the result. A caller that
- * is cancelled leaves at once; the work goes on while anyone waits for it, and is stopped
- * within a second when the last one left. The work runs on threads of the image room.
+ * is cancelled leaves at once; the work goes on while anyone waits for it. When the last one left it is
+ * stopped within a second, or (`stays`) goes on and can be joined: the last caller's thread comes back with
+ * its end then. The work runs on threads of the image room.
  *
  * Everything that comes from a registry is hostile: sizes are bounded before memory is
  * taken, each byte is digested before it is believed, entries of a layer cannot leave the
@@ -208,6 +209,7 @@ struct image_pull {
 	const char *name;              /* any reference */
 	const struct image_auth *auth; /* NULL: anonymous */
 	struct image_cancel *cancel;   /* NULL: cannot be cancelled */
+	bool stays;                    /* when its last caller is cancelled it goes on, for a quarter of an hour */
 	image_progress_fn progress;    /* may be NULL */
 	void *user;
 };
@@ -215,6 +217,11 @@ struct image_pull {
 struct image_cancel *image_cancel_new(void);
 void image_cancel_free(struct image_cancel *c); /* after image_pull has returned */
 void image_cancel_fire(struct image_cancel *c); /* any thread; does not wait */
+/* What the pull is at, and for how long: "fetching (for 12 s), 1 of 3 layers, …"; false: there is none.
+ * Any thread; does not wait. */
+bool image_cancel_describe(struct image_cancel *c, char *out, size_t size);
+/* Pulls end soon, whoever waits for them. Does not wait. */
+void image_pulls_stop(struct image_table *t);
 
 /*
  * Resolves the name at its registry even when the image is here already, fetches what is

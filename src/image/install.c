@@ -149,6 +149,12 @@ static int publish(struct install *in, struct fetched **layers, struct store_lea
 	return r;
 }
 
+static void enter_stage(struct install *in, const char *stage)
+{
+	atomic_store(&in->since, time_now_mono());
+	atomic_store(&in->stage, stage);
+}
+
 int image_install(struct install *in, struct err *err)
 {
 	const struct resolved *res = in->resolved;
@@ -162,10 +168,10 @@ int image_install(struct install *in, struct err *err)
 
 	for (size_t i = 0; i < n; i++)
 		image_chain_id(i ? chains[i - 1] : "", res->config.rootfs.diff_ids[i], chains[i]);
-	atomic_store(&in->stage, "fetching");
+	enter_stage(in, "fetching");
 	r = run_crew(&c);
 	if (r == 0) {
-		atomic_store(&in->stage, "publishing");
+		enter_stage(in, "publishing");
 		r = implied_finish(in->table, layers, n, err);
 	}
 	if (r == 0) {

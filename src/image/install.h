@@ -18,6 +18,7 @@ struct install {
 	atomic_bool *stop;           /* set by whoever cancels, and by the first failure */
 	struct install_layer *layers; /* as many as the manifest has, or NULL */
 	_Atomic(const char *) stage;
+	_Atomic int64_t since;       /* that it is there; mono ns */
 };
 
 /* Blocks; runs up to table->parallel layers at a time on threads that end with it. */

@@ -1,7 +1,8 @@
 /*
  * Pulls as work that callers join. An operation lives on a thread of its own; callers wait
- * for it under the table's mutex. The last caller that leaves early stops it: the flag is
- * seen by transfers within a quarter of a second.
+ * for it under the table's mutex. The last caller that leaves early stops it (the flag is
+ * seen by transfers within a quarter of a second), or stays as its guard where the pull is to go on
+ * without anybody, until it is done, has somebody else, or its time is over.
  */
 #include "image/install.h"
 
@@ -10,19 +11,23 @@
 
 enum { PULL_STACK = 1024 * 1024, PROGRESS_MS = 250 };
 
+/* so long a pull goes on that nobody waits for; what it has fetched by then is kept (store_partial_sweep) */
+#define ALONE_TIME (15 * 60 * NSEC_PER_SEC)
+
 struct pull {
 	struct list link;          /* t->pulls, as long as others may join */
 	struct image_table *table;
 	char *key;
 	struct reference ref;
 	struct image_auth auth;    /* own copies */
-	unsigned refs, waiters;    /* under t->mutex, like done */
+	unsigned refs, waiters;    /* under t->mutex, like done and guards */
+	unsigned guards;           /* who stay with it though their callers have left */
 	bool done;
 	atomic_bool stop;
 	int r;
 	struct err err;
 	char id[STORE_DIGEST_MAX];
-	int64_t began;
+	int64_t began, since;      /* real ns; mono ns */
 	struct install *install;   /* what progress is told from; set once resolved, under t->mutex */
 };
 
@@ -30,6 +35,7 @@ struct image_cancel {
 	pthread_mutex_t mutex;
 	atomic_bool fired;
 	struct image_table *table; /* whose waiters to wake */
+	const struct pull *pull;   /* that is waited for; under table->mutex */
 };
 
 struct image_cancel *image_cancel_new(void)
@@ -222,12 +228,24 @@ static void *pull_thread(void *user)
 	return NULL;
 }
 
-void image_pulls_end(struct image_table *t)
+/* Under the mutex. */
+static void stop_all(struct image_table *t)
 {
-	WITH_MUTEX(&t->mutex);
 	list_for_each(p, &t->pulls, struct pull, link)
 		atomic_store(&p->stop, true);
 	pthread_cond_broadcast(&t->cond);
+}
+
+void image_pulls_stop(struct image_table *t)
+{
+	WITH_MUTEX(&t->mutex);
+	stop_all(t);
+}
+
+void image_pulls_end(struct image_table *t)
+{
+	WITH_MUTEX(&t->mutex);
+	stop_all(t);
 	while (t->n_threads)
 		pthread_cond_wait(&t->cond, &t->mutex);
 }
@@ -270,6 +288,7 @@ static struct pull *join(struct image_table *t, const struct reference *ref, con
 				       mem_strdup(auth->auth), mem_strdup(auth->server_address),
 				       mem_strdup(auth->identity_token), mem_strdup(auth->registry_token) };
 	p->began = time_now_real();
+	p->since = time_now_mono();
 	p->refs = 1; /* the thread's */
 	list_append(&t->pulls, &p->link);
 	pthread_attr_init(&attr);
@@ -326,24 +345,78 @@ static void progress_done(struct image_progress *g)
 	free((void *)g->each);
 }
 
+/* Under the mutex. */
+static void describe(const struct pull *p, char *out, size_t size)
+{
+	struct image_progress now = progress_of(p);
+	int64_t since = p->install ? atomic_load(&p->install->since) : 0;
+	int n;
+
+	n = snprintf(out, size, "%s (for %lld s)", now.stage,
+		     (long long)((time_now_mono() - (since ? since : p->since)) / NSEC_PER_SEC));
+	if (now.layers && n > 0 && (size_t)n < size)
+		snprintf(out + n, size - (size_t)n, ", %zu of %zu layers, %llu of %llu bytes", now.layers_done,
+			 now.layers, (unsigned long long)now.done, (unsigned long long)now.total);
+	progress_done(&now);
+}
+
+bool image_cancel_describe(struct image_cancel *c, char *out, size_t size)
+{
+	bool there = false;
+
+	WITH_MUTEX(&c->mutex);
+	if (!c->table)
+		return false;
+	pthread_mutex_lock(&c->table->mutex);
+	there = c->pull;
+	if (there)
+		describe(c->pull, out, size);
+	pthread_mutex_unlock(&c->table->mutex);
+	return there;
+}
+
+static bool left(const struct image_pull *req)
+{
+	return req->cancel && atomic_load(&req->cancel->fired);
+}
+
+/* Under the mutex, which is let go while waiting: at most so long. */
+static void wait_for(struct image_table *t, int64_t ns)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += ns / NSEC_PER_SEC;
+	until.tv_nsec += ns % NSEC_PER_SEC;
+	until.tv_sec += until.tv_nsec / NSEC_PER_SEC;
+	until.tv_nsec %= NSEC_PER_SEC;
+	pthread_cond_timedwait(&t->cond, &t->mutex, &until);
+}
+
+/* Under the mutex. Whoever comes relieves the guard, and one is enough. */
+static void guard(struct pull *p)
+{
+	int64_t until = time_now_mono() + ALONE_TIME, now;
+
+	p->guards++;
+	while (!p->done && !p->waiters && p->guards == 1 && (now = time_now_mono()) < until)
+		wait_for(p->table, until - now);
+	p->guards--;
+}
+
 /* Under the mutex, which is let go while waiting and while progress is told. */
 static void wait_done(struct pull *p, const struct image_pull *req)
 {
 	struct image_table *t = p->table;
 
-	while (!p->done && !(req->cancel && atomic_load(&req->cancel->fired))) {
+	while (!p->done && !left(req)) {
 		struct image_progress now;
-		struct timespec until;
 
 		if (!req->progress) {
 			pthread_cond_wait(&t->cond, &t->mutex);
 			continue;
 		}
-		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_nsec += PROGRESS_MS * 1000000;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
-		pthread_cond_timedwait(&t->cond, &t->mutex, &until);
+		wait_for(t, PROGRESS_MS * NSEC_PER_MSEC);
 		now = progress_of(p);
 		pthread_mutex_unlock(&t->mutex);
 		req->progress(&now, req->user);
@@ -365,8 +438,16 @@ static int pull(struct image_table *t, const struct image_pull *req, const struc
 		return err_sys(err, EAGAIN, "start a thread");
 	p->refs++;
 	p->waiters++;
+	if (p->guards)
+		pthread_cond_broadcast(&t->cond);
+	if (req->cancel)
+		req->cancel->pull = p;
 	wait_done(p, req);
 	p->waiters--;
+	if (!p->done && !p->waiters && req->stays)
+		guard(p);
+	if (req->cancel)
+		req->cancel->pull = NULL;
 	if (p->done) {
 		r = p->r;
 		if (r < 0 && err)
@@ -375,7 +456,7 @@ static int pull(struct image_table *t, const struct image_pull *req, const struc
 			*ret_id = mem_strdup(p->id);
 	} else {
 		r = err_set(err, ERR_CANCELLED, "cancelled");
-		if (!p->waiters) {
+		if (!p->waiters && !p->guards) {
 			atomic_store(&p->stop, true);
 			pthread_cond_broadcast(&t->cond);
 		}

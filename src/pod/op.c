@@ -101,7 +101,7 @@ void pod_wait_cancel(struct pod_wait *w)
 	free(w);
 }
 
-void pod_wait_describe(const struct pod_wait *w, char *out, size_t size)
+bool pod_wait_describe(const struct pod_wait *w, char *out, size_t size)
 {
 	struct pod_op *op = w->op;
 
@@ -109,6 +109,7 @@ void pod_wait_describe(const struct pod_wait *w, char *out, size_t size)
 	snprintf(out, size, "%s: %s (for %lld s)", op->title, op->stage,
 		 (long long)((time_now_mono() - op->since) / NSEC_PER_SEC));
 	pod_unlock(op->m);
+	return op->key;
 }
 
 /* Loop thread: the result to everybody who waits. A callback may cancel other waits. */

@@ -288,9 +288,9 @@ struct pod_wait;
 /* The caller is no longer interested: done will not be called. The operation goes on (an
  * exec is ended). The wait is freed by this, and by itself after done. */
 void pod_wait_cancel(struct pod_wait *w);
-/* For the answer to a caller whose deadline passed: "run pod default/web: CNI ADD (for 12 s)".
- * Cut at size. Loop thread. */
-void pod_wait_describe(const struct pod_wait *w, char *out, size_t size);
+/* For the answer to a caller whose deadline passes: "run pod default/web: CNI ADD (for 12 s)".
+ * Cut at size. True: the operation goes on without it. Loop thread. */
+bool pod_wait_describe(const struct pod_wait *w, char *out, size_t size);
 
 /* config is copied. The same key again: joins the running one, or, when the pod exists and
  * is ready, gives its id again. `timeout` 0: none. Every function returns a wait. */

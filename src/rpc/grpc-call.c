@@ -396,6 +396,14 @@ void grpc_call_on_cancel(struct grpc_call *call, event_fn fn, void *user)
 	call->cancel_user = user;
 }
 
+void grpc_call_on_late(struct grpc_call *call, grpc_late_fn tell, void *user)
+{
+	call->late = tell;
+	call->late_user = user;
+	/* the timer stands at the deadline */
+	changed(call);
+}
+
 const char *grpc_call_path(const struct grpc_call *call)
 {
 	return call->path;

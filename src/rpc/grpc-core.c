@@ -11,6 +11,10 @@
 
 #include <stdio.h>
 
+/* how long before its deadline a client is told what its call is at: grpc_call_on_late */
+enum { LATE_SHARE = 20 };
+#define LATE_MOST (200 * NSEC_PER_MSEC)
+
 struct grpc_core *grpc_core_new(const struct grpc_service *services, size_t n_services)
 {
 	struct grpc_core *core = mem_new(1, sizeof(*core));
@@ -392,13 +396,24 @@ void grpc_conn_settle(struct grpc_conn *c)
 	}
 }
 
+/* When the client is told at the latest. */
+static int64_t tell_by(const struct grpc_call *call)
+{
+	int64_t before;
+
+	if (!call->late || call->deadline == INT64_MAX)
+		return call->deadline;
+	before = (call->deadline - call->begun) / LATE_SHARE;
+	return call->deadline - (before < LATE_MOST ? before : LATE_MOST);
+}
+
 int64_t grpc_conn_deadline(const struct grpc_conn *c)
 {
 	int64_t first = INT64_MAX;
 
 	list_for_each(call, &c->calls, struct grpc_call, link)
-		if (!call->told && call->deadline < first)
-			first = call->deadline;
+		if (!call->told && tell_by(call) < first)
+			first = tell_by(call);
 	return first;
 }
 
@@ -406,9 +421,13 @@ void grpc_conn_expire(struct grpc_conn *c, int64_t now)
 {
 	c->now = now;
 	list_for_each(call, &c->calls, struct grpc_call, link) {
-		if (call->told || call->deadline > now)
+		char text[ERR_TEXT_MAX] = "the call was not done by its deadline";
+
+		if (call->told || tell_by(call) > now)
 			continue;
-		grpc_call_tell(call, 200, RPC_DEADLINE_EXCEEDED, "the call was not done by its deadline");
+		if (call->late)
+			call->late(text, sizeof(text), call->late_user);
+		grpc_call_tell(call, 200, RPC_DEADLINE_EXCEEDED, text);
 		call->due_cancel = true;
 		grpc_call_due(call);
 	}

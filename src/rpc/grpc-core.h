@@ -93,7 +93,8 @@ struct grpc_call {
 	struct grpc_chunk *first, **last;
 	size_t pending;
 	event_fn cancel, drain;
-	void *cancel_user, *drain_user;
+	grpc_late_fn late;
+	void *cancel_user, *drain_user, *late_user;
 };
 
 struct grpc_core *grpc_core_new(const struct grpc_service *services, size_t n_services);

@@ -99,6 +99,13 @@ bool grpc_call_cancelled(const struct grpc_call *call);
 /* fn(user) once, when the client goes away, resets the call or the deadline passes before
  * the answer. It may answer the call, or leave that to others. NULL takes it back. */
 void grpc_call_on_cancel(struct grpc_call *call, event_fn fn, void *user);
+/*
+ * A client that hangs up at its deadline hears no answer that is given then. With this it gets its
+ * DEADLINE_EXCEEDED a little earlier (5 % of the time it gave, 200 ms at most): tell(out, size, user)
+ * says what the call is at. on_cancel follows, as at the deadline.
+ */
+typedef void (*grpc_late_fn)(char *out, size_t size, void *user);
+void grpc_call_on_late(struct grpc_call *call, grpc_late_fn tell, void *user);
 
 /* ---- blocking client (one thread at a time) ---- */
 

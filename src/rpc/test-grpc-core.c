@@ -446,6 +446,40 @@ static void a_deadline_is_kept(void **state)
 	assert_int_equal(grpc_conn_deadline(t.conn), INT64_MAX);
 }
 
+static void tell_stage(char *out, size_t size, void *user)
+{
+	snprintf(out, size, "%s", (const char *)user);
+}
+
+static void who_gives_up_soon_is_told_a_little_earlier_what_it_waits_for(void **state)
+{
+	static char stage[] = "run pod: CNI ADD (for 12 s)";
+	CLEANUP(talk_end) struct talk t;
+
+	talk_begin(&t);
+	say_hello(&t);
+	say_headers(&t, 1, "POST", "/t.T/Hold", "application/grpc", "grpc-timeout", "1S", 0);
+	say_frame(&t, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, "\0\0\0\0\0", 5);
+	say(&t, 1000);
+	grpc_call_on_late(held[0], tell_stage, stage);
+	/* five of a hundred */
+	assert_int_equal(grpc_conn_deadline(t.conn), 950 * NSEC_PER_MSEC + 1000);
+	grpc_conn_expire(t.conn, 950 * NSEC_PER_MSEC + 999);
+	hear(&t);
+	assert_int_equal(t.heard[0].http, -1);
+	grpc_conn_expire(t.conn, 950 * NSEC_PER_MSEC + 1000);
+	hear(&t);
+	assert_int_equal(t.heard[0].status, RPC_DEADLINE_EXCEEDED);
+	assert_string_equal(t.heard[0].message, stage);
+	assert_int_equal(n_cancelled, 1);
+	/* a long deadline is not answered much before it */
+	say_headers(&t, 3, "POST", "/t.T/Hold", "application/grpc", "grpc-timeout", "2M", 0);
+	say_frame(&t, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 3, "\0\0\0\0\0", 5);
+	say(&t, 2000);
+	grpc_call_on_late(held[1], tell_stage, stage);
+	assert_int_equal(grpc_conn_deadline(t.conn), 120 * NSEC_PER_SEC - 200 * NSEC_PER_MSEC + 2000);
+}
+
 static void a_stream_carries_messages_until_it_is_finished(void **state)
 {
 	CLEANUP(talk_end) struct talk t;
@@ -641,6 +675,7 @@ int main(void)
 		cmocka_unit_test(a_reset_cancels_the_call_and_swallows_its_answer),
 		cmocka_unit_test(resets_do_not_hide_calls_that_still_run),
 		cmocka_unit_test(a_deadline_is_kept),
+		cmocka_unit_test(who_gives_up_soon_is_told_a_little_earlier_what_it_waits_for),
 		cmocka_unit_test(a_stream_carries_messages_until_it_is_finished),
 		cmocka_unit_test(a_client_that_does_not_read_bounds_a_stream),
 		cmocka_unit_test(nonsense_ends_the_connection_with_a_goaway),

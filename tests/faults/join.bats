@@ -1,5 +1,5 @@
-# Operations belong to the daemon: who goes away leaves them running, the log says at which stage and for
-# how long it had been there; the same request again gets the result of the one that runs; and what a killed
+# Operations belong to the daemon: who goes away leaves them running, and hears at its deadline (as does the log) at
+# which stage and for how long they had been there; the same request again gets the result of the one that runs; and what a killed
 # daemon had begun is undone by the next one, so that the same request works.
 
 bats_require_minimum_version 1.5.0
@@ -43,8 +43,16 @@ teardown_file() { daemon_end; }
 
 teardown() {
 	rm -f "$dir/hold" "$dir/stubborn" "$dir/refuse"
+	kill -CONT "$(cat "$dir/registry.pid")"
 	[ -n "$BATS_TEST_COMPLETED" ] || tail -n 15 "$dir/log"
 	for p in $(crictl pods -q); do crictl rmp -f "$p" >/dev/null 2>&1; done
+}
+
+# the same pod as config_of's, for crictl
+pod_config_late() {
+	echo "{\"metadata\": {\"name\": \"late\", \"uid\": \"uid-late\", \"namespace\": \"default\"}, \"hostname\": \"late\",
+		\"log_directory\": \"$dir/logs/late\", \"linux\": {}}" >"$dir/pod-late.json"
+	echo "$dir/pod-late.json"
 }
 
 config_of() { # name
@@ -84,10 +92,26 @@ becomes_as_listed() {
 	return 1
 }
 
-@test "who leaves is told of in the log: the stage, and for how long" {
+# A client's deadline passes: it hears of it in words. A client that gets no processor around its own deadline
+# gives up by itself and hears nothing, so another one asks.
+told_late() { # wanted (a pattern), command…
+	local wanted=$1
+	shift
+	for _ in 1 2 3; do
+		run "$@"
+		[ "$status" -ne 0 ] || return 1
+		[[ ! $output =~ $wanted ]] || return 0
+	done
+	echo "$output"
+	return 1
+}
+
+@test "who gives up hears the stage and how long it has lasted, and the log says so" {
 	touch "$dir/hold"
-	run run_pod_rpc late "-t 2500"
-	[ "$status" -ne 0 ]
+	stage='not done by the deadline: run pod default/late: CNI ADD and pause process \(for [0-9]+ s\); it goes on'
+	told_late "TIMEOUT: $stage" run_pod_rpc late "-t 2500"
+	# the clients of others too
+	told_late "DeadlineExceeded.*$stage" crictl --timeout 2s runp "$(pod_config_late)"
 	for _ in $(seq 100); do grep -q 'RunPodSandbox default/late: .*the client left' "$dir/log" && break; sleep 0.05; done
 	grep -qE 'RunPodSandbox default/late: .*run pod default/late: CNI ADD and pause process \(for [123] s\)' "$dir/log"
 	# its operation goes on, and who asks again gets its pod
@@ -229,4 +253,35 @@ becomes_as_listed() {
 	# without the namespace, as CNI wants it then
 	grep -q "^DEL $pod \$" "$dir/calls"
 	becomes_as_listed
+}
+
+@test "a pull whose client gives up goes on, says at what it was, and is joined or found done" {
+	in_net skopeo copy -q --dest-tls-verify=false "oci:$dir/layout:$image" "docker://$registry/test/slow:1"
+	joined() { in_net "$build/src/prog/caisson/caisson" --address "$socket" image pulls; }
+	kill -STOP "$(cat "$dir/registry.pid")"
+	told_late "DeadlineExceeded.*not done by the deadline: resolving \(for [0-9]+ s\); it goes on" \
+		crictl pull --pull-timeout 2s "$registry/test/slow:1"
+	# who comes later joins what runs
+	crictl pull "$registry/test/slow:1" >/dev/null 3>&- &
+	second=$!
+	for _ in $(seq 200); do joined | grep -q 'test/slow:1' && break; sleep 0.02; done
+	joined | grep 'test/slow:1'
+	kill -CONT "$(cat "$dir/registry.pid")"
+	wait "$second"
+	[ -n "$(crictl images -q "$registry/test/slow:1")" ]
+	crictl rmi "$registry/test/slow:1" >/dev/null
+	# and where nobody comes again
+	kill -STOP "$(cat "$dir/registry.pid")"
+	run crictl pull --pull-timeout 1s "$registry/test/slow:1"
+	[ "$status" -ne 0 ]
+	kill -CONT "$(cat "$dir/registry.pid")"
+	for _ in $(seq 250); do [ -n "$(crictl images -q "$registry/test/slow:1")" ] && break; sleep 0.04; done
+	[ -n "$(crictl images -q "$registry/test/slow:1")" ]
+	# a daemon that ends does not wait for one that nobody waits for
+	crictl rmi "$registry/test/slow:1" >/dev/null
+	kill -STOP "$(cat "$dir/registry.pid")"
+	run crictl pull --pull-timeout 1s "$registry/test/slow:1"
+	daemon_kill TERM
+	kill -CONT "$(cat "$dir/registry.pid")"
+	daemon_start
 }

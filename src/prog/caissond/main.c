@@ -248,6 +248,8 @@ static void on_deadline(void *user)
 
 	if (!d->cut) {
 		d->cut = true;
+		/* those whose clients are gone too: what they have fetched is kept */
+		image_pulls_stop(d->images);
 		grpc_server_free(d->server);
 		d->server = NULL;
 		event_timer_set(d->deadline, time_now_mono() + LAST_LOOK);
