@@ -589,6 +589,25 @@ int cgroup_oom_kills(const struct cgroup *cg, uint64_t *ret, struct err *err);
 int cgroup_oom_watch(const struct cgroup *cg, int *ret_fd, struct err *err);
 void cgroup_watch_drain(int fd);
 
+/*
+ * When the cgroup is gone its counters are too: cgroup_oom_kills fails. The kernel's log still has
+ * it. cgroup_oom_log_open begins to listen (it needs CAP_SYSLOG where dmesg_restrict is set);
+ * cgroup_oom_logged then counts the kills in cg since, or since it was asked last. init: the
+ * container's first process, which is recognised even where the kernel logs so many kills that it
+ * leaves out the rest.
+ */
+int cgroup_oom_log_open(int *ret_fd);
+int cgroup_oom_logged(const struct cgroup *cg, int log, pid_t init, uint64_t *ret, struct err *err);
+
+/* A record of that log. Pure; anywhere: the path may begin further down. */
+enum cgroup_oom_record {
+	CGROUP_OOM_OTHER,
+	CGROUP_OOM_INSIDE,      /* a process of the cgroup, or below it, is chosen */
+	CGROUP_OOM_INSIDE_INIT, /* and that is init */
+	CGROUP_OOM_INIT,        /* init is killed, without a word about its cgroup */
+};
+enum cgroup_oom_record cgroup_oom_parse(const char *record, const char *path, bool anywhere, pid_t init);
+
 /* Which files hold its limits now: read back from the kernel. */
 struct cgroup_setting {
 	const char *controller, *directory, *file, *value;

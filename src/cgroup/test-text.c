@@ -48,12 +48,49 @@ static void a_line_that_is_cut_short_or_missing_gives_nothing(void **state)
 	}
 }
 
+static void records_of_the_kernels_log_are_about_a_cgroup_or_not(void **state)
+{
+#define KILL(memcg, pid) "6,161,25803610251,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=x,mems_allowed=0," \
+	"oom_memcg=/a," "task_memcg=" memcg ",task=tail,pid=" pid ",uid=0\n"
+	static const struct {
+		const char *record, *path;
+		bool anywhere;
+		enum cgroup_oom_record is;
+	} rows[] = {
+		{ KILL("/a/b", "7"), "/a/b", false, CGROUP_OOM_INSIDE },
+		{ KILL("/a/b", "42"), "/a/b", false, CGROUP_OOM_INSIDE_INIT },
+		{ KILL("/a/b/c", "421"), "/a/b", false, CGROUP_OOM_INSIDE },
+		{ KILL("/a/bc", "42"), "/a/b", false, CGROUP_OOM_OTHER },
+		{ KILL("/a", "42"), "/a/b", false, CGROUP_OOM_OTHER },
+		{ KILL("/z/a/b", "42"), "/a/b", false, CGROUP_OOM_OTHER },
+		{ KILL("/z/a/b", "42"), "/a/b", true, CGROUP_OOM_INSIDE_INIT },
+		{ KILL("/z/aa/b", "42"), "/a/b", true, CGROUP_OOM_OTHER },
+		{ KILL("/a\\x5cx2db", "7"), "/a\\x2db", false, CGROUP_OOM_INSIDE },
+		{ KILL("/a,task_memcg=/b", "7"), "/b", false, CGROUP_OOM_OTHER },
+		{ "14,1,2,-;oom-kill:,task_memcg=/a/b,task=t,pid=42,uid=0\n", "/a/b", false, CGROUP_OOM_OTHER },
+		{ "6,1,2,-;x oom-kill:,task_memcg=/a/b,task=t,pid=42,uid=0\n", "/a/b", false, CGROUP_OOM_OTHER },
+		{ "3,1,2,-;Memory cgroup out of memory: Killed process 42 (tail) total-vm:1kB\n", "/a/b", false,
+		  CGROUP_OOM_INIT },
+		{ "3,1,2,-;Out of memory: Killed process 42 (tail) total-vm:1kB\n", "/a/b", false, CGROUP_OOM_INIT },
+		{ "3,1,2,-;Memory cgroup out of memory: Killed process 421 (tail)\n", "/a/b", false, CGROUP_OOM_OTHER },
+		{ "", "/a", false, CGROUP_OOM_OTHER },
+		{ "6,;oom-kill:,task_memcg=", "/a", true, CGROUP_OOM_OTHER },
+	};
+#undef KILL
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (cgroup_oom_parse(rows[i].record, rows[i].path, rows[i].anywhere, 42) != rows[i].is)
+			fail_msg("row %zu", i);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pressure_is_what_the_file_says),
 		cmocka_unit_test(every_average_is_read_as_by_the_library),
 		cmocka_unit_test(a_line_that_is_cut_short_or_missing_gives_nothing),
+		cmocka_unit_test(records_of_the_kernels_log_are_about_a_cgroup_or_not),
 	};
 
 	return cmocka_run_group_tests_name("text", tests, NULL, NULL);

@@ -95,8 +95,8 @@ static int prepare(const struct cgroup_host *host, size_t h, const char *directo
 	if (e < 0)
 		return e;
 
-	/* beside v1 only what is asked for: the rest is v1's */
-	want = (host->mode == CGROUP_V2 ? need | WANTED : need) & hi->controllers;
+	/* beside v1 those are few: what v1 has is not listed here */
+	want = (need | WANTED) & hi->controllers;
 	if (!want)
 		return 0;
 	have = enabled_in(directory);

@@ -227,6 +227,8 @@ static int apply(struct mnt_plan *plan, struct mnt_entry *e, struct err *err)
 {
 	int target = -EBADF, r;
 
+	if (e->kind == MNT_LINK)
+		return mnt_link_make(plan, e, err);
 	r = mnt_target_open(plan, e, &target, err);
 	if (r < 0)
 		return r;
@@ -242,6 +244,7 @@ static int apply(struct mnt_plan *plan, struct mnt_entry *e, struct err *err)
 	case MNT_FS: r = apply_fs(plan, e, target, err); break;
 	case MNT_CGROUP: r = mnt_apply_cgroup(plan, e, target, err); break;
 	case MNT_REMOUNT: r = apply_remount(e, target, err); break;
+	case MNT_LINK: break;
 	}
 	close(target);
 	return r;

@@ -9,6 +9,9 @@ int mnt_overlay_open_beside(const struct mnt_overlay *o, int *ret_fd, struct err
 /* O_PATH descriptor of an entry's target, made when it is missing. */
 int mnt_target_open(struct mnt_plan *plan, const struct mnt_entry *e, int *ret_fd, struct err *err);
 
+/* The link of an MNT_LINK entry, made unless the same is there. */
+int mnt_link_make(struct mnt_plan *plan, const struct mnt_entry *e, struct err *err);
+
 /* A new file system of that type as a detached mount. data as in fsconfig(2). */
 int mnt_fs_make(const char *type, const char *source, const char *const *data, size_t n, const char *label,
 		uint64_t attrs, int *ret_fd, struct err *err);

@@ -47,6 +47,10 @@ struct mnt_options {
 	bool propagation_rec;
 	bool bind, bind_rec, remount, copy_up;
 	bool idmap, idmap_rec;
+	const char *idmap_maps; /* "uids=0-1-10;gids=0-1-10", or NULL: mnt_idmap_parse */
+	/* a link is what is meant, not what it leads to: made again at the target (if the source is
+	 * one), bound as the source, mounted over at the target */
+	bool copy_link, source_link, target_link;
 	const char **data; /* "size=64m", "sync" */
 	size_t n_data;
 };
@@ -59,6 +63,18 @@ int mnt_propagation_parse(const char *word, uint64_t *ret, bool *ret_rec);
 
 /* All option names, for `features`. */
 const char *mnt_option_name(size_t i); /* NULL behind the last */
+
+/*
+ * The maps of "idmap=uids=INSIDE-OUTSIDE-SIZE#…;gids=…", as crun has them. A range that begins with
+ * "@" counts OUTSIDE from the ids of the container's own user namespace, whose maps are `own`.
+ * INVALID. In the arena; pure; hostile.
+ */
+struct mnt_idmap {
+	const struct ns_id_map *uids, *gids;
+	size_t n_uids, n_gids;
+};
+int mnt_idmap_parse(const char *text, const struct mnt_idmap *own, struct arena *a, struct mnt_idmap *ret,
+		    struct err *err);
 
 /* ---- overlays ----------------------------------------------------------------------- */
 
@@ -101,12 +117,13 @@ int mnt_overlay_parse(const char *const *data, size_t n, struct arena *a, const 
 
 /* ---- the plan ----------------------------------------------------------------------- */
 
-enum mnt_kind { MNT_BIND, MNT_FS, MNT_OVERLAY, MNT_CGROUP, MNT_REMOUNT };
+enum mnt_kind { MNT_BIND, MNT_FS, MNT_OVERLAY, MNT_CGROUP, MNT_REMOUNT, MNT_LINK /* no mount: a symbolic link */ };
 
 struct mnt_entry {
 	enum mnt_kind kind;
 	const char *target, *type, *source;
 	struct mnt_options options;
+	const char *link;                    /* of MNT_LINK: what is in it */
 	const struct mnt_overlay *overlay;   /* of MNT_OVERLAY: made by the parent, as the root's is */
 	const struct ns_id_map *uids, *gids; /* of an idmapped mount */
 	size_t n_uids, n_gids;
@@ -154,6 +171,7 @@ struct mnt_plan {
 	const struct mnt_device *devices;
 	size_t n_devices;
 	bool setup_dev; /* default links, ptmx: /dev is the container's own */
+	struct mnt_idmap own; /* the maps of the container's user namespace, where it makes one */
 	bool bind_devices; /* mknod is not possible: user namespace */
 	const char *const *masked, *const *readonly;
 	size_t n_masked, n_readonly;
@@ -195,6 +213,8 @@ int mnt_plan_print(const struct mnt_plan *plan, struct buf *out);
 
 /* Parent. Errors name source and destination. */
 int mnt_plan_open(struct mnt_plan *plan, struct err *err);
+/* The mounts alone: for a root that is there already, as root_fd. Then mnt_apply for each [child]. */
+int mnt_plan_open_entries(struct mnt_plan *plan, struct err *err);
 
 /* All [child], in this order. */
 int mnt_enter(struct mnt_plan *plan, struct err *err);

@@ -11,11 +11,13 @@
 #include "sys/sys.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 static int open_userns(struct mnt_plan *plan, struct mnt_entry *e, struct err *err)
 {
@@ -61,6 +63,23 @@ static int set_attributes(struct mnt_plan *plan, const struct mnt_entry *e, int 
 	return 0;
 }
 
+/* 1: the source is a link, which is made again inside instead of a mount. */
+static int read_link(struct mnt_plan *plan, struct mnt_entry *e, struct err *err)
+{
+	char text[PATH_MAX];
+	ssize_t n = readlink(e->source, text, sizeof(text));
+
+	if (n < 0 && errno == EINVAL)
+		return 0;
+	if (n < 0)
+		return err_sys(err, errno, "source %s", e->source);
+	if ((size_t)n == sizeof(text))
+		return err_sys(err, ENAMETOOLONG, "source %s", e->source);
+	e->kind = MNT_LINK;
+	e->link = arena_strndup(plan->arena, text, (size_t)n);
+	return 1;
+}
+
 static int open_bind(struct mnt_plan *plan, struct mnt_entry *e, struct err *err)
 {
 	const struct mnt_options *o = &e->options;
@@ -68,7 +87,11 @@ static int open_bind(struct mnt_plan *plan, struct mnt_entry *e, struct err *err
 	struct stat st;
 	int r;
 
-	r = sys_clone_tree(AT_FDCWD, e->source, o->bind_rec ? AT_RECURSIVE : 0, &e->fd);
+	r = o->copy_link ? read_link(plan, e, err) : 0;
+	if (r)
+		return r < 0 ? r : 0;
+	r = sys_clone_tree(AT_FDCWD, e->source,
+			   (o->bind_rec ? AT_RECURSIVE : 0) | (o->source_link ? AT_SYMLINK_NOFOLLOW : 0), &e->fd);
 	if (r < 0)
 		return err_sys(err, r, "source %s", e->source);
 	if (fstat(e->fd, &st) < 0)
@@ -179,12 +202,10 @@ static int open_root(struct mnt_plan *plan, struct err *err)
 	return r < 0 ? err_sys(err, r, "%s: set its propagation", plan->root) : 0;
 }
 
-int mnt_plan_open(struct mnt_plan *plan, struct err *err)
+int mnt_plan_open_entries(struct mnt_plan *plan, struct err *err)
 {
-	int r = open_root(plan, err);
+	int r;
 
-	if (r < 0)
-		return err_wrap(err, r, "rootfs");
 	for (size_t i = 0; i < plan->n_entries; i++) {
 		struct mnt_entry *e = &plan->entries[i];
 
@@ -195,4 +216,11 @@ int mnt_plan_open(struct mnt_plan *plan, struct err *err)
 			return err_wrap(err, r, "mount %s", e->target);
 	}
 	return 0;
+}
+
+int mnt_plan_open(struct mnt_plan *plan, struct err *err)
+{
+	int r = open_root(plan, err);
+
+	return r < 0 ? err_wrap(err, r, "rootfs") : mnt_plan_open_entries(plan, err);
 }

@@ -14,8 +14,8 @@
 #define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
 #endif
 
-enum word_kind { ATTR, ATTR_REC, PROPAGATION, BIND, BIND_REC, REMOUNT, COPY_UP, IDMAP, IDMAP_REC, SUPER,
-		 NOTHING };
+enum word_kind { ATTR, ATTR_REC, PROPAGATION, BIND, BIND_REC, REMOUNT, COPY_UP, COPY_LINK, SOURCE_LINK,
+		 TARGET_LINK, IDMAP, IDMAP_REC, SUPER, NOTHING };
 
 #define ATIME MOUNT_ATTR__ATIME
 
@@ -30,7 +30,9 @@ static const struct {
 	{ "async", NOTHING, 0, 0, NULL },
 	{ "atime", ATTR, 0, MOUNT_ATTR_NOATIME, NULL },
 	{ "bind", BIND, 0, 0, NULL },
+	{ "copy-symlink", COPY_LINK, 0, 0, NULL },
 	{ "defaults", NOTHING, 0, 0, NULL },
+	{ "dest-nofollow", TARGET_LINK, 0, 0, NULL },
 	{ "dev", ATTR, 0, MOUNT_ATTR_NODEV, NULL },
 	{ "diratime", ATTR, 0, MOUNT_ATTR_NODIRATIME, NULL },
 	{ "dirsync", SUPER, 0, 0, "dirsync" },
@@ -53,18 +55,22 @@ static const struct {
 	{ "nosuid", ATTR, MOUNT_ATTR_NOSUID, 0, NULL },
 	{ "nosymfollow", ATTR, MOUNT_ATTR_NOSYMFOLLOW, 0, NULL },
 	{ "private", PROPAGATION, MS_PRIVATE, 0, NULL },
+	{ "rasync", NOTHING, 0, 0, NULL },
 	{ "ratime", ATTR_REC, 0, MOUNT_ATTR_NOATIME, NULL },
 	{ "rbind", BIND_REC, 0, 0, NULL },
 	{ "rdev", ATTR_REC, 0, MOUNT_ATTR_NODEV, NULL },
 	{ "rdiratime", ATTR_REC, 0, MOUNT_ATTR_NODIRATIME, NULL },
+	{ "rdirsync", SUPER, 0, 0, "dirsync" },
 	{ "relatime", ATTR, MOUNT_ATTR_RELATIME, ATIME, NULL },
 	{ "remount", REMOUNT, 0, 0, NULL },
 	{ "rexec", ATTR_REC, 0, MOUNT_ATTR_NOEXEC, NULL },
 	{ "ridmap", IDMAP_REC, 0, 0, NULL },
+	{ "rmand", SUPER, 0, 0, "mand" },
 	{ "rnoatime", ATTR_REC, MOUNT_ATTR_NOATIME, ATIME, NULL },
 	{ "rnodev", ATTR_REC, MOUNT_ATTR_NODEV, 0, NULL },
 	{ "rnodiratime", ATTR_REC, MOUNT_ATTR_NODIRATIME, 0, NULL },
 	{ "rnoexec", ATTR_REC, MOUNT_ATTR_NOEXEC, 0, NULL },
+	{ "rnomand", NOTHING, 0, 0, NULL },
 	{ "rnorelatime", ATTR_REC, 0, MOUNT_ATTR_RELATIME, NULL },
 	{ "rnostrictatime", ATTR_REC, 0, MOUNT_ATTR_STRICTATIME, NULL },
 	{ "rnosuid", ATTR_REC, MOUNT_ATTR_NOSUID, 0, NULL },
@@ -79,11 +85,13 @@ static const struct {
 	{ "rstrictatime", ATTR_REC, MOUNT_ATTR_STRICTATIME, ATIME, NULL },
 	{ "rsuid", ATTR_REC, 0, MOUNT_ATTR_NOSUID, NULL },
 	{ "rsymfollow", ATTR_REC, 0, MOUNT_ATTR_NOSYMFOLLOW, NULL },
+	{ "rsync", SUPER, 0, 0, "sync" },
 	{ "runbindable", PROPAGATION, MS_UNBINDABLE | MS_REC, 0, NULL },
 	{ "rw", ATTR, 0, MOUNT_ATTR_RDONLY, NULL },
 	{ "shared", PROPAGATION, MS_SHARED, 0, NULL },
 	{ "silent", NOTHING, 0, 0, NULL },
 	{ "slave", PROPAGATION, MS_SLAVE, 0, NULL },
+	{ "src-nofollow", SOURCE_LINK, 0, 0, NULL },
 	{ "strictatime", ATTR, MOUNT_ATTR_STRICTATIME, ATIME, NULL },
 	{ "suid", ATTR, 0, MOUNT_ATTR_NOSUID, NULL },
 	{ "symfollow", ATTR, 0, MOUNT_ATTR_NOSYMFOLLOW, NULL },
@@ -123,6 +131,28 @@ int mnt_propagation_parse(const char *word, uint64_t *ret, bool *ret_rec)
 	return -EINVAL;
 }
 
+/* A word that is in no table: for the file system, or maps of an idmapped mount. */
+static int other_word(const char *word, struct mnt_options *o, struct err *err)
+{
+	const char *value = strchr(word, '=');
+
+	if (!*word)
+		return err_set(err, ERR_INVALID, "an empty option");
+	if (*word == '=')
+		return err_set(err, ERR_INVALID, "option \"%s\": no name", word);
+	if (str_skip_prefix(word, "idmap=") || str_skip_prefix(word, "ridmap=")) {
+		o->idmap = true;
+		o->idmap_rec = *word == 'r';
+		o->idmap_maps = value + 1;
+		return 0;
+	}
+	/* fsconfig(2) takes 256 bytes with the final zero, of a key as of a value */
+	if (strcspn(word, "=") > 255 || (!str_skip_prefix(word, "lowerdir=") && value && strlen(value + 1) > 255))
+		return err_set(err, ERR_INVALID, "option \"%.40s…\" is too long", word);
+	o->data[o->n_data++] = word;
+	return 0;
+}
+
 int mnt_options_parse(const char *const *list, size_t n, struct arena *a, struct mnt_options *ret,
 		      struct err *err)
 {
@@ -136,15 +166,10 @@ int mnt_options_parse(const char *const *list, size_t n, struct arena *a, struct
 		while (w < ARRAY_LEN(words) && strcmp(words[w].name, list[i]) != 0)
 			w++;
 		if (w == ARRAY_LEN(words)) {
-			if (!*list[i])
-				return err_set(err, ERR_INVALID, "an empty option");
-			if (*list[i] == '=')
-				return err_set(err, ERR_INVALID, "option \"%s\": no name", list[i]);
-			/* fsconfig(2) takes 256 bytes with the final zero, of a key as of a value */
-			if (strcspn(list[i], "=") > 255 ||
-			    (!str_skip_prefix(list[i], "lowerdir=") && strchr(list[i], '=') && strlen(strchr(list[i], '=') + 1) > 255))
-				return err_set(err, ERR_INVALID, "option \"%.40s…\" is too long", list[i]);
-			o.data[o.n_data++] = list[i];
+			int r = other_word(list[i], &o, err);
+
+			if (r < 0)
+				return r;
 			continue;
 		}
 		switch (words[w].kind) {
@@ -158,12 +183,17 @@ int mnt_options_parse(const char *const *list, size_t n, struct arena *a, struct
 		case BIND_REC: o.bind = o.bind_rec = true; break;
 		case REMOUNT: o.remount = true; break;
 		case COPY_UP: o.copy_up = true; break;
+		case COPY_LINK: o.copy_link = true; break;
+		case SOURCE_LINK: o.source_link = true; break;
+		case TARGET_LINK: o.target_link = true; break;
 		case IDMAP: o.idmap = true; break;
 		case IDMAP_REC: o.idmap = o.idmap_rec = true; break;
 		case SUPER: o.data[o.n_data++] = words[w].data; break;
 		case NOTHING: break;
 		}
 	}
+	if (o.copy_link && (o.source_link || o.target_link))
+		return err_set(err, ERR_INVALID, "copy-symlink goes with neither src-nofollow nor dest-nofollow");
 	/* what is said of the whole tree holds for its top unless the top was named itself */
 	*ret = o;
 	return 0;

@@ -149,6 +149,21 @@ static int add(struct mnt_plan *plan, const struct mnt_spec *spec, const char *b
 			return r;
 		e.kind = r ? MNT_OVERLAY : MNT_FS;
 	}
+	if (o->idmap_maps) {
+		struct mnt_idmap maps;
+
+		if (spec->n_uids)
+			return err_set(err, ERR_INVALID, "uidMappings and idmap= are both given");
+		r = mnt_idmap_parse(o->idmap_maps, &plan->own, plan->arena, &maps, err);
+		if (r < 0)
+			return err_wrap(err, r, "idmap");
+		e.uids = maps.uids;
+		e.gids = maps.gids;
+		e.n_uids = maps.n_uids;
+		e.n_gids = maps.n_gids;
+	}
+	if ((o->copy_link || o->source_link || o->target_link) && e.kind != MNT_BIND)
+		return err_set(err, ERR_INVALID, "copy-symlink, src-nofollow and dest-nofollow are for bind mounts");
 	if (o->idmap && e.kind != MNT_BIND && e.kind != MNT_OVERLAY)
 		return err_set(err, ERR_UNSUPPORTED, "only bind mounts and overlays can be idmapped");
 	e.pseudo = e.kind == MNT_FS && (str_eq(e.type, "proc") || str_eq(e.type, "sysfs"));
@@ -232,12 +247,14 @@ static const char *propagation_name(uint64_t p)
 
 static void print_entry(struct buf *out, const struct mnt_entry *e)
 {
-	static const char *const kinds[] = { "bind", "mount", "overlay", "cgroup", "remount" };
+	static const char *const kinds[] = { "bind", "mount", "overlay", "cgroup", "remount", "link" };
 	const struct mnt_options *o = &e->options;
 
 	buf_printf(out, "%s%s %s", o->bind_rec ? "r" : "", kinds[e->kind], e->target);
 	if (e->kind == MNT_BIND)
 		buf_printf(out, " from %s", e->source);
+	else if (e->kind == MNT_LINK)
+		buf_printf(out, " to %s", e->link);
 	else if (e->kind == MNT_FS)
 		buf_printf(out, " type %s", e->type);
 	print_attrs(out, ":", o->set);

@@ -62,6 +62,7 @@ static void test_options_become_attributes(void **state)
 
 static void test_mounts_are_checked_before_anything_is_done(void **state)
 {
+	static const struct ns_id_map own[] = { { 0, 1000, 5 } };
 	static const struct {
 		const char *target, *type, *source, *options;
 		const char *says; /* NULL: accepted */
@@ -85,6 +86,21 @@ static void test_mounts_are_checked_before_anything_is_done(void **state)
 		{ "/data", "ext4", "/dev/x", "tmpcopyup", "is for tmpfs" },
 		{ "/data", "tmpfs", "", "tmpcopyup", NULL },
 		{ "/data", "tmpfs", "", "=x", "no name" },
+		{ "/data", "", "/x", "bind,idmap=uids=0-1-10#10-21-3;gids=0-100-10", NULL },
+		{ "/data", "", "/x", "bind,ridmap=gids=@0-0-5;uids=0-1-1", NULL },
+		{ "/data", "", "/x", "bind,idmap=uids=@0-9-1;gids=0-1-1", "9 is no id of the container's" },
+		{ "/data", "", "/x", "bind,idmap=uids=0-1-10", "go together" },
+		{ "/data", "", "/x", "bind,idmap=", "is not uids=" },
+		{ "/data", "", "/x", "bind,idmap=uids=0-1-1;uids=0-1-1", "each once" },
+		{ "/data", "", "/x", "bind,idmap=uids=0-1;gids=0-1-1", "uids[0] is not INSIDE-OUTSIDE-SIZE" },
+		{ "/data", "", "/x", "bind,idmap=uids=0-1-99999999999;gids=0-1-1", "uids[0] is not" },
+		{ "/data", "", "/x", "bind,idmap=uids=0-1-2#1-9-1;gids=0-1-1", "uids[1]: empty, or overlaps" },
+		{ "/data", "", "/x", "bind,idmap=uids=0-1-0;gids=0-1-1", "uids[0]: empty" },
+		{ "/data", "tmpfs", "", "idmap=uids=0-1-1;gids=0-1-1", "only bind mounts" },
+		{ "/data", "", "/x", "bind,copy-symlink", NULL },
+		{ "/data", "", "/x", "bind,src-nofollow,dest-nofollow", NULL },
+		{ "/data", "", "/x", "bind,copy-symlink,src-nofollow", "neither src-nofollow" },
+		{ "/data", "tmpfs", "", "dest-nofollow", "are for bind mounts" },
 	};
 
 	(void)state;
@@ -102,10 +118,27 @@ static void test_mounts_are_checked_before_anything_is_done(void **state)
 		spec.options = words;
 		spec.n_options = split(text, words);
 		mnt_plan_init(&plan, &a);
+		plan.own = (struct mnt_idmap){ own, own, 1, 1 };
 		r = mnt_plan_add(&plan, &spec, "/bundle", &err);
 		if ((r < 0) != (rows[i].says != NULL) || (r < 0 && !strstr(err.text, rows[i].says)))
 			fail_msg("row %zu: %d %s", i, r, err.text);
 	}
+}
+
+static void test_maps_of_an_option_count_from_the_containers_own(void **state)
+{
+	static const struct ns_id_map own[] = { { 0, 0, 1 }, { 1, 2, 1000 } };
+	const struct mnt_idmap container = { own, own, 2, 2 };
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	struct err err = ERR_INIT;
+	struct mnt_idmap got;
+
+	(void)state;
+	assert_int_equal(mnt_idmap_parse("uids=@1-3-10#50-60-2;gids=0-100-10", &container, &a, &got, &err), 0);
+	assert_int_equal(got.n_uids, 2);
+	assert_int_equal(got.n_gids, 1);
+	assert_memory_equal(got.uids, ((struct ns_id_map[]){ { 1, 4, 10 }, { 50, 60, 2 } }), 2 * sizeof(*own));
+	assert_memory_equal(got.gids, (&(struct ns_id_map){ 0, 100, 10 }), sizeof(*own));
 }
 
 static void test_a_plan_prints_as_what_will_be_done(void **state)
@@ -151,6 +184,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_options_become_attributes),
 		cmocka_unit_test(test_mounts_are_checked_before_anything_is_done),
+		cmocka_unit_test(test_maps_of_an_option_count_from_the_containers_own),
 		cmocka_unit_test(test_a_plan_prints_as_what_will_be_done),
 	};
 

@@ -394,6 +394,41 @@ int oci_process_read(const void *text, size_t len, struct arena *a, struct oci_p
 	return json_read(&oci_process_type, text, len, a, ret, err);
 }
 
+/* A list at the top of a document is not what our tables read: it is put into a member. */
+struct mounts_member {
+	struct oci_mount *mounts;
+	size_t n_mounts;
+};
+
+static const struct json_field mounts_member_fields[] = {
+	JSON_FIELD_OBJ_LIST(OBJ_LIST, struct mounts_member, mounts, "mounts", JSON_REQUIRED, &mount_type),
+};
+static const struct json_type mounts_member_type = JSON_TYPE("mounts", struct mounts_member, mounts_member_fields);
+
+int oci_mounts_read(const void *text, size_t len, struct arena *a, struct oci_mount **ret, size_t *ret_n,
+		    struct err *err)
+{
+	CLEANUP(buf_done) struct buf whole = BUF_INIT(OCI_CONFIG_MAX + 16);
+	struct mounts_member m = { 0 };
+	const char *begin = text;
+	size_t space = 0;
+	int r;
+
+	if (len > OCI_CONFIG_MAX)
+		return too_large(len, "mounts", err);
+	while (space < len && strchr(" \t\r\n", begin[space]) && begin[space])
+		space++;
+	if (space == len || begin[space] != '[')
+		r = json_read(&mounts_member_type, text, len, a, &m, err);
+	else if (buf_puts(&whole, "{\"mounts\":") < 0 || buf_append(&whole, text, len) < 0 || buf_puts(&whole, "}") < 0)
+		r = too_large(len, "mounts", err);
+	else
+		r = json_read(&mounts_member_type, whole.data, whole.len, a, &m, err);
+	*ret = m.mounts;
+	*ret_n = m.n_mounts;
+	return r;
+}
+
 int oci_config_write(const struct oci_config *c, int indent, struct buf *out, struct err *err)
 {
 	return json_write(&oci_config_type, c, indent, out, err);

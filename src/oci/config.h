@@ -291,6 +291,9 @@ extern const struct json_type oci_seccomp_type;   /* a Localhost profile in OCI 
 
 int oci_config_read(const void *text, size_t len, struct arena *a, struct oci_config *ret, struct err *err);
 int oci_process_read(const void *text, size_t len, struct arena *a, struct oci_process *ret, struct err *err);
+/* A list of mounts, by itself or as the member "mounts" of an object. */
+int oci_mounts_read(const void *text, size_t len, struct arena *a, struct oci_mount **ret, size_t *ret_n,
+		    struct err *err);
 int oci_config_write(const struct oci_config *c, int indent, struct buf *out, struct err *err);
 
 /* The first annotation of that key, or NULL. */

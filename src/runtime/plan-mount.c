@@ -189,6 +189,7 @@ int plan_mounts(struct runtime_plan *plan, const struct runtime_create *what, st
 	m->readonly = (const char *const *)l->readonly_paths;
 	m->n_readonly = l->n_readonly_paths;
 	m->cwd = plan->process.cwd;
+	m->own = (struct mnt_idmap){ plan->uids, plan->gids, plan->n_uids, plan->n_gids };
 	plan_cgroup_view(plan);
 	for (size_t i = 0; i < c->n_mounts; i++) {
 		const struct oci_mount *o = &c->mounts[i];

@@ -10,6 +10,7 @@
  *   runtime/parent.c  what create and exec share on the caller's side
  *   runtime/stage.c   the child before pivot_root;  runtime/init.c  after it, up to execve
  *   runtime/exec.c    a further process in a running container
+ *   runtime/mounts.c  mounts into a running container and out of it
  *   runtime/checkpoint.c, restore.c  a container into files and back, by CRIU
  *   runtime/state.c   <root>/<id>/state.json, and the kernel's truth about it
  *
@@ -156,6 +157,14 @@ struct runtime_exec {
  * executed its program when 0 is returned: a program that does not exist is this call's
  * NOT_FOUND error, one that may not be executed DENIED. */
 int runtime_exec(const struct runtime_exec *what, pid_t *ret_pid, struct err *err);
+
+/*
+ * Mounts into a container that is created, running or paused, in the list's order, as create makes
+ * them; or, with `remove`, unmounts what is at their destinations. What was done before an error
+ * stays. DENIED: a destination in procfs or sysfs is not unmounted.
+ */
+int runtime_mounts(const char *root, const char *id, const struct oci_mount *mounts, size_t n, bool remove,
+		   struct err *err);
 
 /* ---- checkpoint and restore ---- */
 

@@ -12,7 +12,12 @@ static void check_oom(struct task *t)
 {
 	uint64_t kills;
 
-	if (!t->cgroup || cgroup_oom_kills(t->cgroup, &kills, NULL) < 0 || kills <= t->oom_kills)
+	if (!t->cgroup)
+		return;
+	if (cgroup_oom_kills(t->cgroup, &kills, NULL) < 0 &&
+	    (t->oom_log < 0 || cgroup_oom_logged(t->cgroup, t->oom_log, t->init.pid, &kills, NULL) < 0))
+		return;
+	if (kills <= t->oom_kills)
 		return;
 	t->oom_kills = kills;
 	t->oom_killed = true;
@@ -31,6 +36,7 @@ void task_unwatch_oom(struct task *t)
 {
 	event_fd_free(take_ptr(&t->oom_source));
 	fd_drop(&t->oom_fd);
+	fd_drop(&t->oom_log);
 }
 
 void task_open_cgroup(struct task *t, const char *path)
@@ -45,10 +51,11 @@ void task_open_cgroup(struct task *t, const char *path)
 		return;
 	}
 	/* a host without the memory controller has nothing to watch */
-	if (cgroup_oom_watch(t->cgroup, &t->oom_fd, NULL) == 0)
-		event_fd_new(t->shim->loop, t->oom_fd, EPOLLIN, on_oom, t, &t->oom_source);
-	else
-		t->oom_fd = -EBADF;
+	if (cgroup_oom_watch(t->cgroup, &t->oom_fd, NULL) < 0)
+		return;
+	event_fd_new(t->shim->loop, t->oom_fd, EPOLLIN, on_oom, t, &t->oom_source);
+	if (t->systemd_cgroup)
+		cgroup_oom_log_open(&t->oom_log);
 }
 
 void task_init_exited(struct task *t)

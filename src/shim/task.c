@@ -108,7 +108,7 @@ struct task *task_new(struct shim *s, const struct task_create *what)
 	else
 		t->root = mem_printf("%s/%s", DEFAULT_ROOT, s->options->ns);
 	list_init(&t->execs);
-	t->oom_fd = -EBADF;
+	t->oom_fd = t->oom_log = -EBADF;
 	t->no_pivot = what->no_pivot;
 	t->no_new_keyring = what->no_new_keyring;
 	t->systemd_cgroup = what->systemd_cgroup;

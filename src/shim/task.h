@@ -71,7 +71,7 @@ struct task {
 	char *checkpoint;   /* images that it is made from; NULL: none. It runs before start is asked for */
 	struct cgroup *cgroup;
 	bool pid_ns_init, oom_killed;
-	int oom_fd;
+	int oom_fd, oom_log; /* the log: where systemd may take the cgroup and its counters away */
 	struct event_fd *oom_source;
 	uint64_t oom_kills;
 	size_t n_jobs;

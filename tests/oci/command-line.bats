@@ -22,8 +22,13 @@ teardown() { oci_teardown; }
 	# every mount option that is said to be known is taken
 	spec '.mounts+=[{destination:"/m",type:"tmpfs",source:"tmpfs",options:["size=1m"]}]'
 	local o
-	for o in $(jq -r '.mountOptions[]|select(test("bind|remount|shared|slave|private|idmap|acl|mand|iversion")|not)' "$T/f"); do
+	for o in $(jq -r '.mountOptions[]|select(test("bind|remount|shared|slave|private|idmap|acl|mand|iversion|-")|not)' "$T/f"); do
 		spec '.mounts[-1].options=[$o]' --arg o "$o"
+		rt run -b "$B" c1 || { echo "$o"; false; }
+	done
+	spec '.mounts[-1]={destination:"/m",type:"bind",source:"/bin/busybox"}'
+	for o in $(jq -r '.mountOptions[]|select(test("-"))' "$T/f"); do
+		spec '.mounts[-1].options=["bind",$o]' --arg o "$o"
 		rt run -b "$B" c1 || { echo "$o"; false; }
 	done
 }

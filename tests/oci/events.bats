@@ -44,6 +44,40 @@ teardown() { oci_teardown; }
 	[ "$(jq -c . "$T/events")" = '{"type":"oom","id":"c1"}' ]
 }
 
+# As systemd does it at once: the cgroup is gone before anybody could look.
+@test "an out-of-memory kill is an event even when the cgroup is gone with its counters" {
+	only_ours "runc cannot know"
+	[ -r /dev/kmsg ] || skip "the kernel's log cannot be read here"
+	ln -s busybox "$B/rootfs/bin/tail"
+	spec '.linux.resources.memory={limit:16777216,swap:16777216} | .process.args=["tail","/dev/zero"]'
+	rt create -b "$B" c1 >"$T/out" 2>&1 </dev/null
+	"$RUNTIME" --root "$ROOT" events --interval 60s c1 >"$T/events" 2>&1 3>&- &
+	local events=$!
+	eventually sh -c 'ls -l "/proc/$0/fd" 2>/dev/null | grep -q kmsg' "$events"
+	eventually sh -c '[ "$(cut -d" " -f3 "/proc/$0/stat")" = S ]' "$events"
+	kill -STOP "$events"
+	rt start c1
+	eventually is stopped
+	rt delete c1
+	[ ! -e "$(cgdir memory)" ]
+	kill -CONT "$events"
+	wait "$events"
+	[ "$(cat "$T/events")" = '{"type":"oom","id":"c1"}' ] || { cat "$T/events"; false; }
+	# and an end that was none is not taken for one
+	spec '.process.args=["sleep","0"]'
+	rt create -b "$B" c1 >"$T/out" 2>&1 </dev/null
+	"$RUNTIME" --root "$ROOT" events --interval 60s c1 >"$T/events" 2>&1 3>&- &
+	events=$!
+	eventually sh -c 'ls -l "/proc/$0/fd" 2>/dev/null | grep -q kmsg' "$events"
+	kill -STOP "$events"
+	rt start c1
+	eventually is stopped
+	rt delete c1
+	kill -CONT "$events"
+	wait "$events"
+	[ ! -s "$T/events" ]
+}
+
 @test "events of what does not run, and of an interval that is none, are refused" {
 	run --separate-stderr rt events nobody
 	[ "$status" -eq 1 ]

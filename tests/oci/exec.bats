@@ -81,3 +81,19 @@ teardown() { oci_teardown; }
 	for i in $(seq 200); do rt exec c1 true; done
 	[ "$(rt ps -f json c1)" = "[$PID]" ]
 }
+
+@test "the process by a descriptor, a pipe, standard input" {
+	spec '.process.args=["sleep","100"]'
+	start_c1
+	jq '.process | .args=["echo","hi"]' "$B/config.json" >"$T/p.json"
+	for f in /dev/fd/9 /proc/self/fd/9; do
+		[ "$(rt exec --process $f c1 9<"$T/p.json")" = hi ]
+	done
+	[ "$(rt exec --process /dev/stdin c1 <"$T/p.json")" = hi ]
+	[ "$(cat "$T/p.json" | rt exec --process /dev/fd/9 c1 9<&0)" = hi ]
+	only_ours "crun's spelling; runc has a file of that name"
+	[ "$(rt exec --process - c1 <"$T/p.json")" = hi ]
+	run rt exec --process /dev/fd/9 c1 9<&-
+	[ "$status" = 255 ]
+	[[ "$output" == *"open /dev/fd/9"* ]]
+}

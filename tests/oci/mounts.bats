@@ -208,6 +208,106 @@ mi() { awk -v m="$1" '$5==m' "/proc/$PID/mountinfo" | tail -n1; }
 	[ "$(rt exec c1 stat -c %u:%g /tmp/f)" = 5000:6000 ]
 }
 
+@test "idmap= with maps in the option, and by the container's user namespace" {
+	only_ours "runc has none; crun's maps are the same"
+	mkdir "$T/v"; touch "$T/v/f"; chown 1000:1000 "$T/v/f"
+	spec '.process.args=["stat","-c","%u:%g","/tmp/f"] | .mounts += [{destination:"/tmp",type:"bind",source:($t+"/v"),
+		options:["bind","idmap=uids=1000-5000-1;gids=1000-6000-1"]}]'
+	run_c1
+	[ "$output" = 5000:6000 ]
+	spec '.mounts[-1].options[1]="idmap=uids=1000-5000;gids=1000-6000-1"'
+	run_c1
+	[ "$status" = 1 ]
+	[[ "$stderr" == *"mount /tmp: idmap: uids[0] is not INSIDE-OUTSIDE-SIZE"* ]]
+	# seen from inside: 1000 of the file is 7 of the container, which is 100007 outside
+	chown -R 100000:100000 "$B/rootfs"
+	chmod 755 "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR" "$(dirname "$BATS_TEST_TMPDIR")"
+	spec '.linux.namespaces+=[{type:"user"}] | .linux.uidMappings=[{containerID:0,hostID:100000,size:65536}]
+		| .linux.gidMappings=.linux.uidMappings | .mounts[-1].options[1]="idmap=uids=@1000-7-1;gids=@1000-8-1"'
+	run_c1
+	[ "$output" = 7:8 ] || { echo "$output $stderr"; false; }
+}
+
+@test "links: made again, bound as they are, mounted over" {
+	only_ours "runc has none of these options"
+	echo host >"$T/file"; ln -s file "$T/link"
+	mkdir "$B/rootfs/d"; echo image >"$B/rootfs/d/there"; ln -s there "$B/rootfs/d/link"
+	spec '.root.readonly=false | .mounts += [
+		{destination:"/new/copy",type:"bind",source:($t+"/link"),options:["bind","copy-symlink"]},
+		{destination:"/d/bound",type:"bind",source:($t+"/link"),options:["bind","src-nofollow"]},
+		{destination:"/d/link",type:"bind",source:($t+"/file"),options:["bind","dest-nofollow"]}]'
+	script 'readlink /new/copy; readlink /d/bound; cat /d/link; cat /d/there'
+	run_c1
+	[ "$output" = $'file\nfile\nhost\nimage' ] || { echo "$output $stderr"; false; }
+	run_c1 # the same link is there by now
+	[ "$status" = 0 ]
+	rm "$B/rootfs/new/copy"; ln -s elsewhere "$B/rootfs/new/copy"
+	run_c1
+	[ "$status" = 1 ]
+	[[ "$stderr" == *"/new/copy"*"File exists"* ]]
+	# a source that is no link is bound as ever
+	rm "$B/rootfs/new/copy"
+	spec '.mounts[-3].source=$t+"/file"'
+	script 'cat /new/copy'
+	run_c1
+	[ "$output" = host ]
+}
+
+@test "mounts add and remove, in a container that runs" {
+	[ "$(basename "$RUNTIME")" != runc ] || skip "runc has no such command"
+	mkdir "$T/v"; echo host >"$T/v/f"
+	spec '.process.args=["sleep","100"] | .root.readonly=false | .linux.maskedPaths=["/proc/uptime"]'
+	start_c1
+	jq -n --arg t "$T" '[{destination:"/data",type:"bind",source:($t+"/v"),options:["bind","ro"]},
+		{destination:"/tmp/x",type:"tmpfs",source:"tmpfs",options:["size=64k"]}]' >"$T/m.json"
+	rt mounts add c1 "$T/m.json"
+	[ "$(rt exec c1 cat /data/f)" = host ]
+	! rt exec c1 touch /data/g 2>/dev/null || false
+	rt exec c1 grep -q ' /tmp/x .*size=64k' /proc/self/mountinfo
+	! grep -F " $B/rootfs" /proc/self/mountinfo || false
+	rt mounts remove c1 "$T/m.json"
+	[ "$(rt exec c1 grep -cE ' /(data|tmp/x) ' /proc/self/mountinfo)" = 0 ]
+	only_ours "its words, and what it lets through"
+	run rt mounts remove c1 "$T/m.json"
+	[ "$status" = 1 ]
+	[[ "$output" == *"mount /data: unmount (is something mounted there?): Invalid argument"* ]]
+	# what hides the host's is not taken away, whatever a link says
+	rt exec c1 ln -s /proc /evil
+	for d in /proc/uptime /evil/uptime; do
+		run rt mounts remove c1 - <<<"[{\"destination\":\"$d\"}]"
+		[ "$status" = 1 ]
+	done
+	rt exec c1 sh -c '[ "$(wc -c </proc/uptime)" = 0 ]'
+	run rt mounts add c1 - <<<'{"mounts":[{"destination":"/evil/1","type":"tmpfs"}]}'
+	[ "$status" = 1 ]
+	[[ "$output" == *procfs* ]]
+	for bad in '[{}]' '{"mounts":1}' 'x' ''; do
+		run rt mounts add c1 - <<<"$bad"
+		[ "$status" = 1 ]
+		[[ "$output" == *"-: "* ]]
+	done
+	run rt mounts move c1 "$T/m.json"
+	[ "$status" = 1 ]
+	[[ "$output" == *"requires add or remove"* ]]
+	rt kill c1 KILL
+	eventually is stopped
+	run rt mounts add c1 "$T/m.json"
+	[ "$status" = 1 ]
+	[[ "$output" == *"stopped container"* ]]
+}
+
+@test "mounts add into a user namespace: the file system is the container's" {
+	only_ours "crun makes it as the host's root"
+	spec '.process.args=["sleep","100"] | .linux.namespaces+=[{type:"user"}] | .linux.uidMappings=[{containerID:0,hostID:100000,size:65536}]
+		| .linux.gidMappings=.linux.uidMappings | .root.readonly=false'
+	chown -R 100000:100000 "$B/rootfs"
+	chmod 755 "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR" "$(dirname "$BATS_TEST_TMPDIR")"
+	start_c1
+	rt mounts add c1 - <<<'[{"destination":"/data","type":"tmpfs","source":"tmpfs"}]'
+	[ "$(rt exec c1 stat -c %u /data)" = 0 ]
+	rt exec c1 touch /data/f
+}
+
 @test "no mount of the container is in the host's table" {
 	spec '.process.args=["sleep","100"]'
 	before=$(grep -cF "$T/" /proc/self/mountinfo || true)

@@ -64,29 +64,79 @@ static int print_event(const char *type, const char *id, const struct cgroup *cg
 	return r < 0 ? err_sys(err, r, "write the event") : 0;
 }
 
+/* OOM kills: what the kernel has counted, and what was printed of it. */
+struct kills {
+	int watch, log; /* -EBADF: the host has no such thing */
+	uint64_t base, printed;
+	int why;        /* the log could not be opened */
+};
+
+#define KILLS_INIT { -EBADF, -EBADF, 0, 0, 0 }
+
+static void kills_done(struct kills *k)
+{
+	fd_drop(&k->watch);
+	fd_drop(&k->log);
+}
+
+/* A host without the memory controller has no such events. */
+static void kills_begin(struct kills *k, const struct cgroup *cg)
+{
+	if (cgroup_oom_watch(cg, &k->watch, NULL) < 0)
+		return;
+	k->why = cgroup_oom_log_open(&k->log);
+	cgroup_oom_kills(cg, &k->base, NULL);
+}
+
+/*
+ * One line a kill, the last ones too that came with the end: by the counter, or where the cgroup is
+ * gone with it, by the kernel's log.
+ */
+static int kills_print(struct kills *k, const struct cgroup *cg, const char *id, pid_t pid, bool ended,
+		       struct err *err)
+{
+	char text[ERR_TEXT_MAX + 80];
+	struct err why = ERR_INIT;
+	uint64_t now;
+	int r = 0;
+
+	if (k->watch < 0)
+		return 0;
+	if (cgroup_oom_kills(cg, &now, NULL) == 0) {
+		now -= k->base;
+	} else if (!ended) {
+		return 0;
+	} else if (k->log < 0 || cgroup_oom_logged(cg, k->log, pid, &now, &why) < 0) {
+		if (k->log < 0)
+			err_sys(&why, k->why, "open /dev/kmsg");
+		snprintf(text, sizeof(text), "the cgroup is gone, and whether it was out of memory is not known: %s",
+			 why.text);
+		report("warning", text);
+		return 0;
+	}
+	for (; r == 0 && k->printed < now; k->printed++)
+		r = print_event("oom", id, NULL, pid, err);
+	return r;
+}
+
 static int follow(const char *id, const struct cgroup *cg, pid_t pid, int pidfd, int64_t interval,
 		  struct err *err)
 {
-	autofd int oom = -EBADF;
-	uint64_t kills = 0, now_kills;
+	CLEANUP(kills_done) struct kills kills = KILLS_INIT;
 	int64_t next = time_now_mono() + interval;
 	int r;
 
-	/* a host without the memory controller has no such events */
-	if (cgroup_oom_watch(cg, &oom, NULL) == 0)
-		cgroup_oom_kills(cg, &kills, NULL);
+	kills_begin(&kills, cg);
 	for (;;) {
-		struct pollfd p[] = { { pidfd, POLLIN, 0 }, { oom, POLLIN, 0 } };
+		struct pollfd p[] = { { pidfd, POLLIN, 0 }, { kills.watch, POLLIN, 0 } };
 
 		if (poll(p, ARRAY_LEN(p), time_poll_ms(next)) < 0 && errno != EINTR)
 			return err_sys(err, errno, "poll");
 		if (p[1].revents)
-			cgroup_watch_drain(oom);
-		/* one line a kill, the last ones too that came with the end */
-		if (oom >= 0 && cgroup_oom_kills(cg, &now_kills, NULL) == 0)
-			for (; kills < now_kills; kills++)
-				if ((r = print_event("oom", id, NULL, pid, err)) < 0)
-					return r;
+			cgroup_watch_drain(kills.watch);
+		r = kills_print(&kills, cg, id, pid, p[0].revents, err);
+		if (r < 0)
+			return r;
 		if (p[0].revents)
 			return 0;
 		if (time_now_mono() < next)
@@ -95,7 +145,7 @@ static int follow(const char *id, const struct cgroup *cg, pid_t pid, int pidfd,
 		r = print_event("stats", id, cg, pid, err);
 		if (r < 0 && sys_pidfd_exited(pidfd) == 1) {
 			err_clear(err); /* it went away while it was read */
-			return 0;
+			continue;
 		}
 		if (r < 0)
 			return r;

@@ -96,7 +96,7 @@ static int from_container(struct global *g, const struct exec_options *o, const 
 static int from_file(struct global *g, const char *path, struct oci_process *p, struct err *err)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(OCI_CONFIG_MAX + 1);
-	int r = sys_file_read(AT_FDCWD, path, OCI_CONFIG_MAX, &text);
+	int r = sys_file_read(AT_FDCWD, str_eq(path, "-") ? "/dev/stdin" : path, OCI_CONFIG_MAX, &text);
 
 	if (r < 0)
 		return err_sys(err, r, "open %s", path);
@@ -179,7 +179,7 @@ int command_exec(struct global *g, int argc, char **argv, struct err *err)
 		{ "tty", 't', OPTION_FLAG, &o.tty, "give it a terminal" },
 		{ "user", 'u', OPTION_TEXT, &o.user, "UID[:GID]\trun as that user" },
 		{ "additional-gids", 'g', OPTION_LIST, &o.groups, "GID\ta further group" },
-		{ "process", 'p', OPTION_TEXT, &o.process, "FILE\tthe process as JSON" },
+		{ "process", 'p', OPTION_TEXT, &o.process, "FILE\tthe process as JSON; - is standard input" },
 		{ "detach", 'd', OPTION_FLAG, &o.detach, "do not wait for it" },
 		{ "pid-file", 0, OPTION_TEXT, &o.pid_file, "FILE\twhere the process id is written" },
 		{ "pidfd-socket", 0, OPTION_TEXT, &o.pidfd_socket, "PATH\tUnix socket that gets its pidfd" },

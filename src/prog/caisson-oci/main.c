@@ -23,6 +23,8 @@ const struct command commands[] = {
 	{ "kill", "ID [SIGNAL]", "Sends a signal (default TERM) to a container's first process.",
 	  command_kill, 1 },
 	{ "list", "", "Lists the containers under --root.", command_list, 1 },
+	{ "mounts", "add|remove ID FILE", "Mounts into a running container, or unmounts, what FILE lists.",
+	  command_mounts, 1 },
 	{ "pause", "ID", "Freezes all processes of a container.", command_pause, 1 },
 	{ "ps", "ID [PS-OPTION...]", "Lists the processes of a container.", command_ps, 1 },
 	{ "restore", "ID", "Makes a running container from a checkpoint.", command_restore, 1 },

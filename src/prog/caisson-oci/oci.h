@@ -130,6 +130,7 @@ int command_list(struct global *g, int argc, char **argv, struct err *err);
 int command_ps(struct global *g, int argc, char **argv, struct err *err);
 int command_kill(struct global *g, int argc, char **argv, struct err *err);
 int command_delete(struct global *g, int argc, char **argv, struct err *err);
+int command_mounts(struct global *g, int argc, char **argv, struct err *err);
 int command_pause(struct global *g, int argc, char **argv, struct err *err);
 int command_resume(struct global *g, int argc, char **argv, struct err *err);
 int command_update(struct global *g, int argc, char **argv, struct err *err);
