@@ -26,7 +26,7 @@ teardown() { oci_teardown; }
 		spec '.mounts[-1].options=[$o]' --arg o "$o"
 		rt run -b "$B" c1 || { echo "$o"; false; }
 	done
-	spec '.mounts[-1]={destination:"/m",type:"bind",source:"/bin/busybox"}'
+	spec '.mounts[-1]={destination:"/file",type:"bind",source:"/bin/busybox"}'
 	for o in $(jq -r '.mountOptions[]|select(test("-"))' "$T/f"); do
 		spec '.mounts[-1].options=["bind",$o]' --arg o "$o"
 		rt run -b "$B" c1 || { echo "$o"; false; }
