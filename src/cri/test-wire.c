@@ -369,6 +369,41 @@ static void a_container_comes_back_as_it_went(void **state)
 	assert_null(back->linux->security_context->namespace_options->userns_options);
 }
 
+static void a_container_in_json_has_what_was_asked_for_and_no_more(void **state)
+{
+	CLEANUP(buf_done) struct buf out = BUF_INIT(4096);
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	Runtime__V1__ContainerConfig__LabelsEntry label = RUNTIME__V1__CONTAINER_CONFIG__LABELS_ENTRY__INIT;
+	Runtime__V1__ContainerConfig__LabelsEntry *labels[] = { &label };
+	Runtime__V1__SecurityProfile profile = RUNTIME__V1__SECURITY_PROFILE__INIT;
+	Runtime__V1__CDIDevice device = RUNTIME__V1__CDIDEVICE__INIT;
+	Runtime__V1__CDIDevice *devices[] = { &device };
+	struct pod_container_config c = { 0 };
+	struct err err = ERR_INIT;
+	struct world w;
+
+	world_init(&w);
+	label.key = (char *)"a\"b";
+	label.value = (char *)"c";
+	w.container.n_labels = 1;
+	w.container.labels = labels;
+	device.name = (char *)"vendor.com/class=one";
+	w.container.n_cdi_devices = 1;
+	w.container.cdi_devices = devices;
+	w.container.stop_signal = RUNTIME__V1__SIGNAL__SIGNAL_SIGUSR1;
+	profile.profile_type = RUNTIME__V1__SECURITY_PROFILE__PROFILE_TYPE__Localhost;
+	profile.localhost_ref = (char *)"/p.json";
+	w.ctx.seccomp = &profile;
+	w.ctx.supplemental_groups_policy = RUNTIME__V1__SUPPLEMENTAL_GROUPS_POLICY__Strict;
+	w.ctx.run_as_user = &w.number; /* 0: root is something, too */
+	assert_int_equal(wire_read(&cri_container_config, &w.container, NULL, &a, &c, &err), 0);
+	wire_json(wire_write(&cri_container_config, &c, &a), &out);
+	assert_string_equal(buf_text(&out), "{\"metadata\":{\"name\":\"c\"},\"image\":{\"image\":\"busybox\"},"
+		"\"labels\":{\"a\\\"b\":\"c\"},\"linux\":{\"security_context\":{\"run_as_user\":{},"
+		"\"seccomp\":{\"profile_type\":2,\"localhost_ref\":\"/p.json\"},\"supplemental_groups_policy\":1}},"
+		"\"CDI_devices\":[{\"name\":\"vendor.com/class=one\"}],\"stop_signal\":29}");
+}
+
 static void a_repeated_map_key_has_its_last_value(void **state)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
@@ -409,6 +444,7 @@ int main(void)
 		cmocka_unit_test(an_empty_profile_is_the_runtimes_default),
 		cmocka_unit_test(what_is_refused_is_named_as_cri_names_it),
 		cmocka_unit_test(a_container_comes_back_as_it_went),
+		cmocka_unit_test(a_container_in_json_has_what_was_asked_for_and_no_more),
 		cmocka_unit_test(a_repeated_map_key_has_its_last_value),
 		cmocka_unit_test(signals_are_linux_numbers),
 	};

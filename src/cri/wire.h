@@ -104,6 +104,9 @@ int wire_read(const struct wire_type *type, const void *msg, const struct wire_p
 /* A new message in the arena. */
 void *wire_write(const struct wire_type *type, const void *own, struct arena *a);
 
+/* The message as JSON: fields by their names in the schema, enums as numbers, what is empty left out. */
+void wire_json(const ProtobufCMessage *msg, struct buf *out);
+
 /* INVALID: "<path>.<field>: what is wrong". Field NULL: the path itself. */
 int wire_wrong(const struct wire_path *path, const char *field, struct err *err, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

@@ -319,6 +319,9 @@ struct pod_wait *pod_sandbox_update(struct pod_manager *m, const char *id, const
 struct pod_wait *pod_container_log_reopen(struct pod_manager *m, const char *id, pod_done_fn done,
 					  void *user);
 
+/* What the network's plugins answered: JSON, or NULL with the host's network and before they did. Under pod_lock. */
+const char *pod_network_result(const struct pod_sandbox *p);
+
 /* Pods can have user namespaces here. Any thread. */
 bool pod_user_namespaces(const struct pod_manager *m);
 

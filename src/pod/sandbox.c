@@ -279,6 +279,11 @@ static int prepare_network(struct pod_op *op, struct pod_sandbox *p, int userns_
 	return r < 0 ? r : cni_netns_create(p->netns, userns_fd, err);
 }
 
+const char *pod_network_result(const struct pod_sandbox *p)
+{
+	return p->priv->network ? p->priv->network->result : NULL;
+}
+
 static int attach_network(struct pod_sandbox *p, struct err *err)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;

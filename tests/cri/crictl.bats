@@ -67,7 +67,10 @@ called=' attach checkpoint completion config create events exec help imagefsinfo
 	crictl inspectp "$(id_of pod)" | jq -e '.status.state == "SANDBOX_READY" and (.status.network.ip | length > 0)
 		and .status.labels.app == "whole" and .status.annotations.note == "of a test"'
 	crictl inspectp "$(id_of pod)" | jq -e '(.status | keys == ["annotations", "createdAt", "id", "labels", "linux", "metadata", "network",
-		"runtimeHandler", "state"]) and (.info | has("pid") and has("config") and has("runtimeSpec"))'
+		"runtimeHandler", "state"]) and (.info | has("pid") and has("runtimeSpec"))'
+	# the request as it was, and what the network's plugins said, as tools look for them
+	crictl inspectp "$(id_of pod)" | jq -e --slurpfile asked "$pod_json" '.status.network.ip as $ip | .info | .config == ($asked[0]
+		| del(.linux, .metadata.attempt)) and .netNamespaceClosed == false and .cniResult.Interfaces.eth0.IPConfigs[0].IP == $ip'
 }
 
 @test "create, start, ps, inspect, logs" {
@@ -81,7 +84,9 @@ called=' attach checkpoint completion config create events exec help imagefsinfo
 		and .status.logPath != "" and .info.pid > 0'
 	crictl inspect "$(id_of web)" | jq -e '(.status | keys == ["annotations", "createdAt", "exitCode", "finishedAt", "id", "image", "imageId",
 		"imageRef", "labels", "logPath", "message", "metadata", "mounts", "reason", "resources", "startedAt", "state", "stopSignal", "user"])
-		and (.info | has("sandboxID") and has("snapshotKey") and has("runtimeSpec") and has("config"))'
+		and (.info | has("sandboxID") and has("snapshotKey") and has("runtimeSpec") and .removing == false)'
+	crictl inspect "$(id_of web)" | jq -e --slurpfile asked "$web_json" '.info.config | del(.image.user_specified_image)
+		== ($asked[0] | del(.linux, .metadata.attempt))'
 	for _ in $(seq 100); do [ "$(crictl logs "$(id_of web)")" = started ] && break; sleep 0.05; done
 	[ "$(crictl logs --tail 1 "$(id_of web)")" = started ]
 	[[ $(crictl logs -t "$(id_of web)") == 20*started ]]

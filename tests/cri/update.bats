@@ -110,7 +110,7 @@ cpuset() { limit "$1" cpuset cpuset.cpus cpuset.cpus; }
 	daemon_kill KILL
 	daemon_start
 	[ "$(status_of "$id" resources.linux.memoryLimitInBytes)" = 77594624 ]
-	crictl inspectp "$pod" | jq -e '.info.config | .resources.memory_limit == 1073741824 and .resources.cpuset_cpus == "0"
+	crictl inspectp "$pod" | jq -e '.info.config.linux | .resources.memory_limit_in_bytes == 1073741824 and .resources.cpuset_cpus == "0"
 		and .overhead.cpu_shares == 7'
 	crictl rm -f "$id"
 }

@@ -47,7 +47,7 @@ with_image() { # [JQ-MEMBERS]
 	fails inside "$ctr" ls /image/srv/removed-dir
 	id=$(cri inspecti "$(image nginx:1)" | jq -r .status.id)
 	mount=$(cri inspect "$ctr" | jq -c '.status.mounts[0]')
-	same "$(cri inspect "$ctr" | jq -r ".info.config.mounts[0].image_ref")" "$id"
+	same "$(cri inspect "$ctr" | jq -r ".info.config.mounts[0].image.image_ref")" "$id"
 	same "$(jq -r .image.image <<<"$mount")" "$(image nginx:1)"
 	same "$(jq -r .image.userSpecifiedImage <<<"$mount")" as-it-was-called
 	same "$(jq -r .containerPath <<<"$mount")" /image
