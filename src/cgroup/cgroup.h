@@ -419,12 +419,9 @@ int cgroup_populated(const struct cgroup *cg);
 
 /*
  * A descriptor on which poll(2) reports POLLPRI when "populated" may have changed
- * (cgroup.events); UNSUPPORTED on pure v1. Ask cgroup_populated after each event. Event
- * loops that wait for EPOLLIN use cgroup_events_watch.
+ * (cgroup.events) since it was last read; UNSUPPORTED on pure v1. Ask cgroup_populated after each event.
  */
 int cgroup_events_open(const struct cgroup *cg, int *ret_fd, struct err *err);
-/* The same as an inotify descriptor: EPOLLIN; drain it with cgroup_watch_drain. */
-int cgroup_events_watch(const struct cgroup *cg, int *ret_fd, struct err *err);
 
 /*
  * sig to every process, sub-cgroups included. SIGKILL leaves nobody behind, whatever they
@@ -582,12 +579,13 @@ int cgroup_io_details(const struct cgroup *cg, struct arena *a, struct cgroup_io
 /* How often the OOM killer struck inside since the cgroup was made. */
 int cgroup_oom_kills(const struct cgroup *cg, uint64_t *ret, struct err *err);
 /*
- * A non-blocking descriptor that becomes readable (EPOLLIN) when that number may have
- * grown, and when the cgroup goes away: drain it with cgroup_watch_drain, then ask
- * cgroup_oom_kills. v1: an eventfd, v2: inotify.
+ * A non-blocking descriptor that has *ret_events (of poll, and epoll's are the same) when that number may
+ * have grown, and when the cgroup goes away: drain it with cgroup_watch_drain, then ask cgroup_oom_kills.
+ * v1: an eventfd, POLLIN. v2: memory.events itself, POLLPRI: no inotify, of which a user has 128 by default.
  */
-int cgroup_oom_watch(const struct cgroup *cg, int *ret_fd, struct err *err);
-void cgroup_watch_drain(int fd);
+int cgroup_oom_watch(const struct cgroup *cg, int *ret_fd, short *ret_events, struct err *err);
+/* -ENODEV: the cgroup is gone, and the descriptor will say so for ever: no longer watch it. */
+int cgroup_watch_drain(int fd);
 
 /*
  * When the cgroup is gone its counters are too: cgroup_oom_kills fails. The kernel's log still has

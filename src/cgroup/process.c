@@ -9,9 +9,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/inotify.h>
 #include <time.h>
 
 /* ---- entering ---------------------------------------------------------------------------- */
@@ -261,39 +261,14 @@ int cgroup_events_open(const struct cgroup *cg, int *ret_fd, struct err *err)
 	return 0;
 }
 
-static int watch_file(int dir, const char *file, int *ret_fd)
+int cgroup_watch_drain(int fd)
 {
-	autofd int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	char base[SYS_FD_PATH_MAX], path[SYS_FD_PATH_MAX + 32];
+	char text[4096];
 
-	if (fd < 0)
-		return -errno;
-	snprintf(path, sizeof(path), "%s/%s", sys_fd_path(dir, base), file);
-	/* IN_DELETE_SELF comes by itself as IN_IGNORED when the cgroup is removed */
-	if (inotify_add_watch(fd, path, IN_MODIFY) < 0)
-		return -errno;
-	*ret_fd = take_fd(&fd);
-	return 0;
-}
-
-int cgroup_events_watch(const struct cgroup *cg, int *ret_fd, struct err *err)
-{
-	int v2 = cg->host->v2, r;
-
-	if (v2 < 0 || cg->dirs[v2] < 0)
-		return err_set(err, ERR_UNSUPPORTED,
-			       "cgroup %s: cgroup v1 does not tell when it becomes empty", cg->path);
-	r = watch_file(cg->dirs[v2], "cgroup.events", ret_fd);
-	return r < 0 ? err_sys(err, r, "cgroup v2: watch cgroup.events of %s", cg->path) : 0;
-}
-
-void cgroup_watch_drain(int fd)
-{
-	char events[4096];
-
-	/* an eventfd gives its 8 bytes once, inotify all that fits */
-	while (read(fd, events, sizeof(events)) > 8)
-		;
+	/* a file of v2 tells of changes since it was last read; an eventfd has no place to read from */
+	if (pread(fd, text, sizeof(text), 0) >= 0 || (errno == ESPIPE && read(fd, text, 8) >= 0))
+		return 0;
+	return errno == ENODEV ? -ENODEV : 0;
 }
 
 /* ---- signals ---------------------------------------------------------------------------------- */
@@ -450,12 +425,26 @@ int cgroup_oom_kills(const struct cgroup *cg, uint64_t *ret, struct err *err)
 	return r < 0 ? err_sys(err, r, "cgroup memory: read the OOM count of %s", cg->path) : 0;
 }
 
-int cgroup_oom_watch(const struct cgroup *cg, int *ret_fd, struct err *err)
+static int watch_v2(int dir, int *ret_fd)
+{
+	autofd int fd = openat(dir, "memory.events", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	cgroup_watch_drain(fd);
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int cgroup_oom_watch(const struct cgroup *cg, int *ret_fd, short *ret_events, struct err *err)
 {
 	int h = cg->host->of[CGROUP_MEMORY], r = -ENOENT;
+	bool v2 = h >= 0 && cg->host->hierarchies[h].version == 2;
 
 	if (h >= 0 && cg->dirs[h] >= 0)
-		r = cg->host->hierarchies[h].version == 2 ? watch_file(cg->dirs[h], "memory.events", ret_fd)
-							   : cgroup_v1.oom_watch(cg->dirs[h], ret_fd);
-	return r < 0 ? err_sys(err, r, "cgroup memory: watch %s for OOM", cg->path) : 0;
+		r = v2 ? watch_v2(cg->dirs[h], ret_fd) : cgroup_v1.oom_watch(cg->dirs[h], ret_fd);
+	if (r < 0)
+		return err_sys(err, r, "cgroup memory: watch %s for OOM", cg->path);
+	*ret_events = v2 ? POLLPRI : POLLIN;
+	return 0;
 }

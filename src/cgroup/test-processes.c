@@ -240,27 +240,27 @@ static void becoming_empty_is_reported(void **state)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	struct cgroup *cg = make("events", NULL, &a);
-	autofd int events = -EBADF, watch = -EBADF;
+	autofd int events = -EBADF;
 	struct err e = ERR_INIT;
 	struct pollfd p;
 	pid_t pid;
 
 	if (host->v2 < 0) {
-		assert_true(cgroup_events_watch(cg, &watch, &e) < 0);
+		assert_true(cgroup_events_open(cg, &events, &e) < 0);
 		assert_int_equal(e.kind, ERR_UNSUPPORTED);
 		remove_it(cg);
 		return;
 	}
 	pid = run_inside(cg, NULL, sleeper);
 	wait_populated(cg, 1);
-	OK(cgroup_events_watch(cg, &watch, err));
 	OK(cgroup_events_open(cg, &events, err));
-	p = (struct pollfd){ .fd = watch, .events = POLLIN };
+	cgroup_watch_drain(events);
+	p = (struct pollfd){ .fd = events, .events = POLLPRI };
 	assert_int_equal(poll(&p, 1, 0), 0);
 	kill(pid, SIGKILL);
 	wait_for(pid);
 	assert_int_equal(poll(&p, 1, 5000), 1);
-	cgroup_watch_drain(watch);
+	cgroup_watch_drain(events);
 	assert_int_equal(cgroup_populated(cg), 0);
 	remove_it(cg);
 }

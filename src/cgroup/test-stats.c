@@ -28,6 +28,7 @@ static void an_oom_kill_is_counted_and_reported(void **state)
 	autofd int watch = -EBADF;
 	struct pollfd p;
 	struct cgroup *cg;
+	short events;
 	uint64_t kills;
 	pid_t keeper;
 
@@ -37,14 +38,15 @@ static void an_oom_kill_is_counted_and_reported(void **state)
 	cgroup_limits_set(&l, CGROUP_MEMORY_SWAP, 8 << 20);
 	cg = make("oom", &l, &a);
 	keeper = run_inside(cg, NULL, sleeper);
-	OK(cgroup_oom_watch(cg, &watch, err));
+	OK(cgroup_oom_watch(cg, &watch, &events, err));
 	OK(cgroup_oom_kills(cg, &kills, err));
 	assert_int_equal(kills, 0);
-	p = (struct pollfd){ .fd = watch, .events = POLLIN };
+	p = (struct pollfd){ .fd = watch, .events = events };
 	assert_int_equal(poll(&p, 1, 0), 0);
 	assert_int_equal(WTERMSIG(wait_for(run_inside(cg, NULL, eat_memory))), SIGKILL);
 	assert_int_equal(poll(&p, 1, 5000), 1);
-	cgroup_watch_drain(watch);
+	assert_int_equal(cgroup_watch_drain(watch), 0);
+	assert_int_equal(poll(&p, 1, 0), 0);
 	for (int i = 0; i < 1000; i++) {
 		OK(cgroup_oom_kills(cg, &kills, err));
 		if (kills)
@@ -54,6 +56,9 @@ static void an_oom_kill_is_counted_and_reported(void **state)
 	assert_int_equal(kills, 1);
 	remove_it(cg);
 	wait_for(keeper);
+	/* the end of the cgroup is told too, and v2's file tells it for ever */
+	assert_int_equal(poll(&p, 1, 5000), 1);
+	assert_int_equal(cgroup_watch_drain(watch), events == POLLPRI ? -ENODEV : 0);
 }
 
 static int burn(void)

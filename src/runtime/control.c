@@ -4,6 +4,7 @@
 #include "runtime/hook.h"
 #include "runtime/parent.h"
 #include "runtime/rdt.h"
+#include "runtime/salvage.h"
 #include "sys/sys.h"
 
 #include <dirent.h>
@@ -199,6 +200,12 @@ int runtime_delete(const char *root, const char *id, bool force, struct err *err
 	if (r < 0 && force && err && err->kind == ERR_NOT_FOUND) {
 		err_clear(err);
 		return 0;
+	}
+	if (r < 0 && force && err && err->kind == ERR_CORRUPT) {
+		struct err why = *err;
+
+		err_clear(err);
+		return salvage_delete(root, id, why.text, err);
 	}
 	if (r < 0)
 		return r;

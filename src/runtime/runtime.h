@@ -84,7 +84,8 @@ int runtime_start(const char *root, const char *id, struct err *err);
 int runtime_kill(const char *root, const char *id, int sig, bool all, struct err *err);
 
 /* force: kill first, and succeed where nothing is left. Removes cgroups, mounts, records;
- * runs poststop hooks. */
+ * runs poststop hooks. Where the record cannot be read (CORRUPT), force ends what is proven to be the
+ * container's and removes the record; STATE where that is not proven (salvage.c). */
 int runtime_delete(const char *root, const char *id, bool force, struct err *err);
 
 int runtime_pause(const char *root, const char *id, struct err *err);

@@ -27,9 +27,11 @@ static void check_oom(struct task *t)
 static void on_oom(uint32_t events, void *user)
 {
 	struct task *t = user;
+	int r = cgroup_watch_drain(t->oom_fd);
 
-	cgroup_watch_drain(t->oom_fd);
 	check_oom(t);
+	if (r < 0) /* what the kernel's log says is asked for at the end */
+		event_fd_free(take_ptr(&t->oom_source));
 }
 
 void task_unwatch_oom(struct task *t)
@@ -43,6 +45,7 @@ void task_open_cgroup(struct task *t, const char *path)
 {
 	const struct cgroup_host *host;
 	struct err err = ERR_INIT;
+	short events;
 
 	if (!path[0])
 		return;
@@ -51,9 +54,9 @@ void task_open_cgroup(struct task *t, const char *path)
 		return;
 	}
 	/* a host without the memory controller has nothing to watch */
-	if (cgroup_oom_watch(t->cgroup, &t->oom_fd, NULL) < 0)
+	if (cgroup_oom_watch(t->cgroup, &t->oom_fd, &events, NULL) < 0)
 		return;
-	event_fd_new(t->shim->loop, t->oom_fd, EPOLLIN, on_oom, t, &t->oom_source);
+	event_fd_new(t->shim->loop, t->oom_fd, (uint32_t)events, on_oom, t, &t->oom_source);
 	if (t->systemd_cgroup)
 		cgroup_oom_log_open(&t->oom_log);
 }

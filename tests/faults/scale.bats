@@ -19,6 +19,9 @@ teardown_file() { suite_stop; }
 
 teardown() {
 	[ -n "${BATS_TEST_COMPLETED:-}" ] || tail -n 10 "$LOG"
+	# it may have failed while there was no daemon, or while one was starting
+	kill -0 "$(daemon_pid)" 2>/dev/null || daemon_run
+	"$churn" served "$SOCKET" 30 >/dev/null
 	"$churn" down 8 "$SOCKET" >/dev/null
 }
 

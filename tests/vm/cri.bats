@@ -85,6 +85,8 @@ crictl() {
 }
 
 @test "a process over the memory limit is OOMKilled with 137" {
+	# a node with more containers than instances
+	sysctl -qw fs.inotify.max_user_instances=0
 	pod=$(cat $DIR/pod.id)
 	jq '.metadata.name="oom" | .log_path="oom.log" | .command=["sh","-c","x=; while :; do x=$x$x.................................................................; done"]
 		| .linux.resources={"memory_limit_in_bytes":16777216,"memory_swap_limit_in_bytes":16777216}' $DIR/ctr.json >$DIR/oom.json
@@ -96,6 +98,7 @@ crictl() {
 	done
 	crictl inspect $ctr | jq -e '.status.reason == "OOMKilled" and .status.exitCode == 137'
 	crictl rm $ctr
+	sysctl -qw fs.inotify.max_user_instances=128
 }
 
 @test "stop and remove leave no cgroup, process, mount or interface" {

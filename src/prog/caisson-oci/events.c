@@ -67,11 +67,12 @@ static int print_event(const char *type, const char *id, const struct cgroup *cg
 /* OOM kills: what the kernel has counted, and what was printed of it. */
 struct kills {
 	int watch, log; /* -EBADF: the host has no such thing */
+	short events;   /* of watch; 0: the cgroup is gone, and it would tell so for ever */
 	uint64_t base, printed;
 	int why;        /* the log could not be opened */
 };
 
-#define KILLS_INIT { -EBADF, -EBADF, 0, 0, 0 }
+#define KILLS_INIT { -EBADF, -EBADF, 0, 0, 0, 0 }
 
 static void kills_done(struct kills *k)
 {
@@ -82,7 +83,7 @@ static void kills_done(struct kills *k)
 /* A host without the memory controller has no such events. */
 static void kills_begin(struct kills *k, const struct cgroup *cg)
 {
-	if (cgroup_oom_watch(cg, &k->watch, NULL) < 0)
+	if (cgroup_oom_watch(cg, &k->watch, &k->events, NULL) < 0)
 		return;
 	k->why = cgroup_oom_log_open(&k->log);
 	cgroup_oom_kills(cg, &k->base, NULL);
@@ -128,12 +129,12 @@ static int follow(const char *id, const struct cgroup *cg, pid_t pid, int pidfd,
 
 	kills_begin(&kills, cg);
 	for (;;) {
-		struct pollfd p[] = { { pidfd, POLLIN, 0 }, { kills.watch, POLLIN, 0 } };
+		struct pollfd p[] = { { pidfd, POLLIN, 0 }, { kills.events ? kills.watch : -1, kills.events, 0 } };
 
 		if (poll(p, ARRAY_LEN(p), time_poll_ms(next)) < 0 && errno != EINTR)
 			return err_sys(err, errno, "poll");
-		if (p[1].revents)
-			cgroup_watch_drain(kills.watch);
+		if (p[1].revents && cgroup_watch_drain(kills.watch) < 0)
+			kills.events = 0;
 		r = kills_print(&kills, cg, id, pid, p[0].revents, err);
 		if (r < 0)
 			return r;
