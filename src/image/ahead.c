@@ -58,36 +58,70 @@ static void *run(void *user)
 	return NULL;
 }
 
-static ssize_t read_ahead(struct source *s, void *buf, size_t len, struct err *err)
+/* The slot that the reader has used up is the thread's again. */
+static void give_back(struct source_ahead *a)
 {
-	struct source_ahead *a = (struct source_ahead *)s;
-	size_t left;
+	a->at = 0;
+	pthread_mutex_lock(&a->mutex);
+	a->taken++;
+	pthread_cond_signal(&a->cond);
+	pthread_mutex_unlock(&a->mutex);
+}
 
-	if (!a->has_thread)
-		return source_read(a->from, buf, len, err);
+/* What the reader's slot still has. */
+static ssize_t look(struct source_ahead *a, const uint8_t **ret, struct err *err)
+{
+	bool some;
+
+	if (a->at && a->at == a->slots[a->taken % SLOTS].len)
+		give_back(a);
 	pthread_mutex_lock(&a->mutex);
 	while (!a->over && a->filled == a->taken)
 		pthread_cond_wait(&a->cond, &a->mutex);
-	left = a->filled - a->taken;
+	some = a->filled != a->taken;
 	pthread_mutex_unlock(&a->mutex);
-	if (!left) {
+	if (!some) {
 		if (a->last < 0 && err)
 			*err = a->err;
 		return a->last;
 	}
-	left = a->slots[a->taken % SLOTS].len - a->at;
-	if (len > left)
-		len = left;
-	memcpy(buf, a->slots[a->taken % SLOTS].data + a->at, len);
+	*ret = a->slots[a->taken % SLOTS].data + a->at;
+	return (ssize_t)(a->slots[a->taken % SLOTS].len - a->at);
+}
+
+static ssize_t read_ahead(struct source *s, void *buf, size_t len, struct err *err)
+{
+	struct source_ahead *a = (struct source_ahead *)s;
+	const uint8_t *data;
+	ssize_t n;
+
+	if (!a->has_thread)
+		return source_read(a->from, buf, len, err);
+	n = look(a, &data, err);
+	if (n <= 0)
+		return n;
+	if ((size_t)n < len)
+		len = (size_t)n;
+	memcpy(buf, data, len);
 	a->at += len;
-	if (len == left) {
-		a->at = 0;
-		pthread_mutex_lock(&a->mutex);
-		a->taken++;
-		pthread_cond_signal(&a->cond);
-		pthread_mutex_unlock(&a->mutex);
-	}
 	return (ssize_t)len;
+}
+
+static ssize_t next_ahead(struct source *s, const void **ret, struct err *err)
+{
+	struct source_ahead *a = (struct source_ahead *)s;
+	const uint8_t *data = NULL;
+	ssize_t n;
+
+	if (!a->has_thread) {
+		*ret = a->slots[0].data;
+		return source_read(a->from, a->slots[0].data, SLOT_SIZE, err);
+	}
+	n = look(a, &data, err);
+	*ret = data;
+	if (n > 0)
+		a->at += (size_t)n;
+	return n;
 }
 
 struct source_ahead *source_ahead_new(struct source *from)
@@ -96,6 +130,7 @@ struct source_ahead *source_ahead_new(struct source *from)
 	pthread_attr_t attr;
 
 	a->source.read = read_ahead;
+	a->source.next = next_ahead;
 	a->from = from;
 	pthread_mutex_init(&a->mutex, NULL);
 	pthread_cond_init(&a->cond, NULL);

@@ -1,6 +1,6 @@
 /*
- * A source that reads ahead: what is below it (network, decompression, both digests) runs on a
- * thread of its own, while the reader writes files. A ring of SLOTS buffers lies between, 1 MiB.
+ * A source that reads ahead: what is below it (network, decompression, the blob's digest) runs on a
+ * thread of its own, while the reader digests the rest and writes files. A ring of SLOTS buffers lies between, 1 MiB.
  */
 #pragma once
 

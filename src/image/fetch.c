@@ -75,9 +75,9 @@ static int pipeline(const struct fetch *f, struct fetched *l, struct source *fro
 	inflate = source_inflate_new(&blob.source, f->table->limits.layer_bytes,
 				     f->table->limits.layer_ratio);
 	source_inflate_stop(inflate, f->stop);
-	source_tee_init(&tar, source_inflate_source(inflate), UINT64_MAX, "layer");
-	ahead = source_ahead_new(&tar.source);
-	r = unpack_layer(dirfd, source_ahead_source(ahead), &f->table->limits, &l->unpacked, err);
+	ahead = source_ahead_new(source_inflate_source(inflate));
+	source_tee_init(&tar, source_ahead_source(ahead), UINT64_MAX, "layer");
+	r = unpack_layer(dirfd, &tar.source, &f->table->limits, &l->unpacked, err);
 	source_ahead_end(ahead);
 	r = r < 0 ? explain(f, &blob, r, err) : verify(f, &blob, &tar, err);
 	source_ahead_free(ahead);

@@ -17,10 +17,8 @@ int source_drain(struct source *s, struct err *err)
 	return (int)n;
 }
 
-static ssize_t tee_read(struct source *s, void *buf, size_t len, struct err *err)
+static ssize_t tee(struct source_tee *t, const void *data, ssize_t n, struct err *err)
 {
-	struct source_tee *t = (struct source_tee *)s;
-	ssize_t n = source_read(t->from, buf, len, err);
 	int r;
 
 	if (n <= 0)
@@ -29,21 +27,37 @@ static ssize_t tee_read(struct source *s, void *buf, size_t len, struct err *err
 	if (t->size > t->max)
 		return err_set(err, ERR_CORRUPT, "%s: is larger than the announced %" PRIu64 " bytes",
 			       t->what, t->max);
-	digest_update(&t->digest, buf, (size_t)n);
+	digest_update(&t->digest, data, (size_t)n);
 	if (t->progress)
 		*t->progress += (uint64_t)n;
 	if (t->copy_fd >= 0) {
-		r = sys_write_all(t->copy_fd, buf, (size_t)n);
+		r = sys_write_all(t->copy_fd, data, (size_t)n);
 		if (r < 0)
 			return err_sys(err, r, "%s: write the blob", t->what);
 	}
 	return n;
 }
 
+static ssize_t tee_read(struct source *s, void *buf, size_t len, struct err *err)
+{
+	struct source_tee *t = (struct source_tee *)s;
+
+	return tee(t, buf, source_read(t->from, buf, len, err), err);
+}
+
+static ssize_t tee_next(struct source *s, const void **ret, struct err *err)
+{
+	struct source_tee *t = (struct source_tee *)s;
+	ssize_t n = t->from->next(t->from, ret, err);
+
+	return tee(t, *ret, n, err);
+}
+
 void source_tee_init(struct source_tee *t, struct source *from, uint64_t max, const char *what)
 {
 	*t = (struct source_tee){
-		.source = { tee_read }, .from = from, .max = max, .copy_fd = -EBADF, .what = what,
+		.source = { tee_read, from->next ? tee_next : NULL }, .from = from, .max = max,
+		.copy_fd = -EBADF, .what = what,
 	};
 	digest_init(&t->digest);
 }
@@ -66,7 +80,7 @@ static ssize_t fd_read(struct source *s, void *buf, size_t len, struct err *err)
 
 void source_fd_init(struct source_fd *f, int fd, const char *what)
 {
-	*f = (struct source_fd){ .source = { fd_read }, .fd = fd, .what = what };
+	*f = (struct source_fd){ .source = { .read = fd_read }, .fd = fd, .what = what };
 }
 
 static ssize_t mem_read(struct source *s, void *buf, size_t len, struct err *err)
@@ -84,5 +98,5 @@ static ssize_t mem_read(struct source *s, void *buf, size_t len, struct err *err
 
 void source_mem_init(struct source_mem *m, const void *data, size_t len)
 {
-	*m = (struct source_mem){ .source = { mem_read }, .data = data, .len = len };
+	*m = (struct source_mem){ .source = { .read = mem_read }, .data = data, .len = len };
 }

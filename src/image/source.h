@@ -2,10 +2,11 @@
  * Streams that are pulled: each stage of the way from a registry to a directory is a source
  * that reads from the one below it.
  *
- *	registry or file → tee (digest of the blob, copy, progress) → inflate → tee (diff id) → ahead → unpack
+ *	registry or file → tee (digest of the blob, copy, progress) → inflate → ahead → tee (diff id) → unpack
  *
- * One thread reads a chain; image/ahead.h cuts it between two. read returns bytes, 0 at the end (and again after it), negative
- * with err filled.
+ * One thread reads a chain; image/ahead.h cuts it between two. read returns bytes, 0 at the end (and again
+ * after it), negative with err filled. next, where a stage has it, gives bytes that lie in the stage, valid
+ * until the next call of either.
  */
 #pragma once
 
@@ -16,10 +17,20 @@
 
 struct source {
 	ssize_t (*read)(struct source *s, void *buf, size_t len, struct err *err);
+	ssize_t (*next)(struct source *s, const void **ret, struct err *err); /* may be NULL */
 };
 
 static inline ssize_t source_read(struct source *s, void *buf, size_t len, struct err *err)
 {
+	return s->read(s, buf, len, err);
+}
+
+/* Without a copy where that can be; else by way of buf. */
+static inline ssize_t source_next(struct source *s, const void **ret, void *buf, size_t len, struct err *err)
+{
+	if (s->next)
+		return s->next(s, ret, err);
+	*ret = buf;
 	return s->read(s, buf, len, err);
 }
 

@@ -1,30 +1,56 @@
 /* See sums-line.h. */
 #include "image/sums-line.h"
 
-#include <inttypes.h>
+
+/* Without printf: a layer may have a hundred thousand lines. Digits of at least `width`, then `end`. */
+static char *put_number(char *out, uint64_t n, unsigned base, int width, char end)
+{
+	static const char digits[] = "0123456789abcdef";
+	char text[24];
+	int len = 0;
+
+	for (; n || len < width; n /= base)
+		text[len++] = digits[n % base];
+	while (len)
+		*out++ = text[--len];
+	*out++ = end;
+	return out;
+}
 
 /* A newline and what escapes it do not stand in a path as they are. */
 static int put_path(struct buf *b, const char *path)
 {
 	int r = 0;
 
-	for (; r == 0 && *path; path++)
-		r = *path == '\n' || *path == '\\' ? buf_printf(b, "\\%03o", (unsigned char)*path) :
-						      buf_append(b, path, 1);
+	while (r == 0 && *path) {
+		size_t n = strcspn(path, "\n\\");
+
+		r = n ? buf_append(b, path, n) : buf_printf(b, "\\%03o", (unsigned char)*path);
+		path += n ? n : 1;
+	}
 	return r;
 }
 
 int sums_line_put(struct buf *b, const struct sums_line *l)
 {
-	int r = buf_printf(b,
-			   "%o %" PRIu32 " %" PRIu32 " %" PRIu64 " %" PRIu64 " %" PRId64 ".%09" PRIu32
-			   " %016" PRIx64 " %016" PRIx64 " ",
-			   l->mode, l->uid, l->gid, l->size, l->rdev, l->mtime, l->mtime_ns, l->content,
-			   l->attributes);
+	char text[192], *at = text;
+	int r;
 
+	at = put_number(at, l->mode, 8, 1, ' ');
+	at = put_number(at, l->uid, 10, 1, ' ');
+	at = put_number(at, l->gid, 10, 1, ' ');
+	at = put_number(at, l->size, 10, 1, ' ');
+	at = put_number(at, l->rdev, 10, 1, ' ');
+	if (l->mtime < 0)
+		*at++ = '-';
+	at = put_number(at, l->mtime < 0 ? 0 - (uint64_t)l->mtime : (uint64_t)l->mtime, 10, 1, '.');
+	at = put_number(at, l->mtime_ns, 10, 9, ' ');
+	at = put_number(at, l->content, 16, 16, ' ');
+	at = put_number(at, l->attributes, 16, 16, ' ');
+	r = buf_append(b, text, (size_t)(at - text));
 	if (r == 0)
 		r = put_path(b, l->path);
-	return r < 0 ? r : buf_puts(b, "\n");
+	return r < 0 ? r : buf_append(b, "\n", 1);
 }
 
 /* The word that ends with `end`, ended by NUL now; *text is behind it. NULL: there is none. */

@@ -152,6 +152,7 @@ static int look(int dir, const char *name, const struct stat *st, const struct s
 struct walk {
 	const struct sums_known *known;
 	uint8_t *chunk;
+	struct buf path; /* of the name at hand */
 	int (*fn)(struct walk *w, const struct sums_line *l);
 	struct err *err;
 	/* writing */
@@ -167,9 +168,9 @@ struct walk {
 	void *user;
 };
 
-static int walk_one(struct walk *w, int dir, const char *name, const struct stat *st, const char *path)
+static int walk_one(struct walk *w, int dir, const char *name, const struct stat *st, char *path)
 {
-	struct sums_line l = { .path = (char *)path };
+	struct sums_line l = { .path = path };
 	int r = look(dir, name, st, w->known, w->chunk, &l);
 
 	/* a file that cannot be read is damaged, not the end of the check */
@@ -181,7 +182,34 @@ static int walk_one(struct walk *w, int dir, const char *name, const struct stat
 	return r < 0 ? err_sys(w->err, r, "\"%.300s\"", path) : w->fn(w, &l);
 }
 
-static int walk_dir(struct walk *w, int fd, const char *path, int depth)
+static int walk_dir(struct walk *w, int fd, int depth);
+
+/* `name` in the directory, whose path is w->path */
+static int walk_name(struct walk *w, int dir, const char *name, int depth)
+{
+	size_t before = w->path.len;
+	autofd int sub = -EBADF;
+	struct stat st;
+	int r = buf_append(&w->path, "/", 1);
+
+	if (r == 0)
+		r = buf_puts(&w->path, name);
+	if (r == 0 && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		r = -errno;
+	if (r < 0)
+		return err_sys(w->err, r, "\"%.300s\"", buf_text(&w->path));
+	r = walk_one(w, dir, name, &st, (char *)w->path.data);
+	if (r == 0 && S_ISDIR(st.st_mode)) {
+		sub = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		r = sub < 0 ? err_sys(w->err, errno, "\"%.300s\"", buf_text(&w->path)) :
+			      walk_dir(w, sub, depth + 1);
+	}
+	w->path.len = before;
+	w->path.data[before] = '\0';
+	return r;
+}
+
+static int walk_dir(struct walk *w, int fd, int depth)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	autofree char **names = NULL;
@@ -189,34 +217,24 @@ static int walk_dir(struct walk *w, int fd, const char *path, int depth)
 	int r = tree_names(fd, &a, &names, &n);
 
 	if (r < 0 || depth > DEPTH_MAX)
-		return err_sys(w->err, r < 0 ? r : ELOOP, "\"%.300s\"", path);
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		autofree char *child = mem_printf("%s/%s", path, names[i]);
-		autofd int sub = -EBADF;
-		struct stat st;
-
-		if (fstatat(fd, names[i], &st, AT_SYMLINK_NOFOLLOW) < 0)
-			return err_sys(w->err, errno, "\"%.300s\"", child);
-		r = walk_one(w, fd, names[i], &st, child);
-		if (r < 0 || !S_ISDIR(st.st_mode))
-			continue;
-		sub = openat(fd, names[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		r = sub < 0 ? err_sys(w->err, errno, "\"%.300s\"", child) : walk_dir(w, sub, child,
-										     depth + 1);
-	}
+		return err_sys(w->err, r < 0 ? r : ELOOP, "\"%.300s\"", buf_text(&w->path));
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = walk_name(w, fd, names[i], depth);
 	return r;
 }
 
 static int walk_tree(struct walk *w, int dirfd)
 {
+	char root[] = "/";
 	struct stat st;
 	int r;
 
 	w->chunk = mem_new(CHUNK, 1);
-	r = fstat(dirfd, &st) < 0 ? err_sys(w->err, errno, "its directory") : walk_one(w, dirfd, ".", &st,
-										       "/");
+	w->path = (struct buf)BUF_INIT((DEPTH_MAX + 2) * (NAME_MAX + 1));
+	r = fstat(dirfd, &st) < 0 ? err_sys(w->err, errno, "its directory") : walk_one(w, dirfd, ".", &st, root);
 	if (r == 0)
-		r = walk_dir(w, dirfd, "", 0);
+		r = walk_dir(w, dirfd, 0);
+	buf_done(&w->path);
 	free(w->chunk);
 	return r;
 }

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -74,7 +75,7 @@ static void put(struct archive *a, const struct item *it)
 	archive_entry_free(e);
 }
 
-static uint8_t tar[1 << 20];
+static uint8_t tar[8 << 20];
 
 static size_t make_tar(const struct item *items, size_t n)
 {
@@ -380,6 +381,79 @@ static void hard_links_to_layers_below_become_copies(void **state)
 	}
 }
 
+enum { MANY = 900 };
+
+/* Whatever follows a file that a thread still fills: the order of the stream counts. */
+static void small_files_are_filled_while_others_replace_hide_and_link_to_them(void **state)
+{
+	static const struct image_limits wide = { .layer_bytes = 1 << 24, .layer_entries = 10000,
+						  .layer_ratio = 100 };
+	CLEANUP(unpack_result_done) struct unpack_result res = UNPACK_RESULT_INIT;
+	autofree struct item *items = mem_new(5 * MANY, sizeof(*items));
+	autofree char *names = mem_new(5 * MANY, 32);
+	struct err err = ERR_INIT;
+	struct source_mem mem;
+	size_t n = 0, files = 0;
+	char name[32], want[64];
+
+	for (int i = 0; i < MANY; i++) {
+		char *dir = names + n * 32;
+
+		snprintf(dir, 32, "d%d/f", i / 100);
+		for (int k = 0; k < 5; k++)
+			snprintf(names + (n + (size_t)k) * 32, 32, k == 2 ? "d%d/h%d" : k == 4 ? "d%d/.wh.f%d" : "d%d/f%d",
+				 i / 100, i);
+		items[n] = (struct item){ 'f', dir, "first", 0600 };
+		items[n + 1] = (struct item){ i % 2 ? 'f' : 'd', dir, "second", 04755 };
+		items[n + 2] = (struct item){ i % 2 ? 'h' : 'f', dir + 2 * 32, i % 2 ? dir : "", 0644 };
+		items[n + 3] = (struct item){ i % 3 ? 'l' : 'f', dir, "third", 0640 };
+		items[n + 4] = (struct item){ 'f', dir + 4 * 32, "" };
+		n += 5;
+	}
+	source_mem_init(&mem, tar, make_tar(items, n));
+	if (unpack_layer(layer_fd, &mem.source, &wide, &res, &err) < 0)
+		fail_msg("%s", err.text);
+	for (int i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "d%d/f%d", i / 100, i);
+		assert_string_equal(look(name), i % 3 ? "l third" : "f 640 third");
+		snprintf(name, sizeof(name), "d%d/h%d", i / 100, i);
+		snprintf(want, sizeof(want), i % 2 ? "f 4755 second" : "f 644 ");
+		assert_string_equal(look(name), want);
+		files += 1 + (i % 2) + !(i % 2);
+	}
+	assert_true(res.sums.unsure && res.sums.n >= files);
+}
+
+/* What fails behind the back of whoever reads the stream fails the layer, by the entry's name. */
+static void a_full_disk_is_told_with_the_name_of_a_small_file(void **state)
+{
+	CLEANUP(unpack_result_done) struct unpack_result res = UNPACK_RESULT_INIT;
+	static const struct image_limits wide = { .layer_bytes = 1 << 24, .layer_entries = 10000,
+						  .layer_ratio = 100 };
+	struct item items[200];
+	char names[200][8], content[3000];
+	struct err err = ERR_INIT;
+	struct source_mem mem;
+	int fd, r;
+
+	memset(content, 'x', sizeof(content) - 1);
+	content[sizeof(content) - 1] = '\0';
+	for (int i = 0; i < 200; i++) {
+		snprintf(names[i], sizeof(names[i]), "n%d", i);
+		items[i] = (struct item){ 'f', names[i], content };
+	}
+	assert_int_equal(mount("none", layer, "tmpfs", 0, "size=128k"), 0);
+	fd = open(layer, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	source_mem_init(&mem, tar, make_tar(items, 200));
+	r = unpack_layer(fd, &mem.source, &wide, &res, &err);
+	close(fd);
+	assert_int_equal(umount(layer), 0); /* no descriptor was left open */
+	assert_int_equal(r, -ENOSPC);
+	assert_int_equal(err.kind, ERR_LIMIT);
+	assert_non_null(strstr(err.text, "entry \"n"));
+	assert_non_null(strstr(err.text, "write"));
+}
+
 static void bounds_and_damage_stop_it(void **state)
 {
 	static const struct item one[] = { { 'f', "f", "some content that spans" } };
@@ -477,6 +551,8 @@ int main(void)
 		T(links_of_the_layer_are_followed_inside_it_only),
 		T(what_would_leave_the_layer_is_refused),
 		T(hard_links_to_layers_below_become_copies),
+		T(small_files_are_filled_while_others_replace_hide_and_link_to_them),
+		T(a_full_disk_is_told_with_the_name_of_a_small_file),
 		T(bounds_and_damage_stop_it),
 		T(a_missing_end_is_no_damage_but_a_missing_byte_is),
 		T(holes_stay_holes),

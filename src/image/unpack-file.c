@@ -47,7 +47,7 @@ int unpack_clear_place(struct unpack *u, const char *name, bool *ret_shadow)
 	return r < 0 ? unpack_failed(u, r, "replace an earlier directory") : 0;
 }
 
-static struct timespec entry_mtime(struct archive_entry *e)
+struct timespec unpack_mtime(struct archive_entry *e)
 {
 	if (!archive_entry_mtime_is_set(e))
 		return (struct timespec){ 0, 0 };
@@ -89,13 +89,13 @@ static int set_xattrs(struct unpack *u, struct archive_entry *e, const char *pat
 	return 0;
 }
 
-static bool owner_differs(const struct unpack *u, struct archive_entry *e)
+bool unpack_owner_differs(const struct unpack *u, struct archive_entry *e)
 {
 	/* what is made here belongs to 0:0, unless the directory hands its group down */
 	return archive_entry_uid(e) || archive_entry_gid(e) || u->parent_setgid;
 }
 
-static int check_owner(struct unpack *u, struct archive_entry *e)
+int unpack_check_owner(struct unpack *u, struct archive_entry *e)
 {
 	int64_t uid = archive_entry_uid(e), gid = archive_entry_gid(e);
 
@@ -108,9 +108,9 @@ static int check_owner(struct unpack *u, struct archive_entry *e)
 }
 
 /* For a descriptor that can be written through: files, directories. */
-static int set_metadata(struct unpack *u, struct archive_entry *e, int fd, bool owner, bool times)
+int unpack_metadata(struct unpack *u, struct archive_entry *e, int fd, bool owner, bool times)
 {
-	struct timespec t[2] = { { 0, UTIME_OMIT }, entry_mtime(e) };
+	struct timespec t[2] = { { 0, UTIME_OMIT }, unpack_mtime(e) };
 	char path[SYS_FD_PATH_MAX];
 	int r;
 
@@ -127,11 +127,11 @@ static int set_metadata(struct unpack *u, struct archive_entry *e, int fd, bool 
 /* For links, devices and FIFOs, which must not be opened. */
 static int set_metadata_at(struct unpack *u, struct archive_entry *e, const char *name, bool mode)
 {
-	struct timespec t[2] = { { 0, UTIME_OMIT }, entry_mtime(e) };
+	struct timespec t[2] = { { 0, UTIME_OMIT }, unpack_mtime(e) };
 	char path[SYS_FD_PATH_MAX];
 	int r;
 
-	if (owner_differs(u, e) &&
+	if (unpack_owner_differs(u, e) &&
 	    fchownat(u->parent_fd, name, (uid_t)archive_entry_uid(e), (gid_t)archive_entry_gid(e),
 		     AT_SYMLINK_NOFOLLOW) < 0)
 		return unpack_failed(u, errno, "chown");
@@ -163,96 +163,6 @@ int unpack_set_opaque(struct unpack *u, int dirfd, const char *name)
 
 /* ---- kinds ---- */
 
-enum { WRITE_BACK = 8 * 1024 * 1024 };
-
-/*
- * The disk works while the rest of a large file comes, so that the sync of publishing finds little
- * of it. Only begins, without a commit of the journal; what cannot be begun is that sync's matter.
- */
-static int64_t write_back(int fd, int64_t from, int64_t to)
-{
-	if (to - from < WRITE_BACK)
-		return from;
-	sync_file_range(fd, from, to - from, SYNC_FILE_RANGE_WRITE);
-	return to;
-}
-
-static int write_data(struct unpack *u, struct archive_entry *e, int fd, uint64_t *ret_sum)
-{
-	int64_t size = archive_entry_size(e), end = 0, begun = 0;
-	uint64_t sum = 0;
-	const void *data;
-	int64_t at;
-	size_t len;
-	int code;
-
-	if (size < 0 || (uint64_t)size > u->limits.layer_bytes - u->logical)
-		return err_set(u->err, ERR_LIMIT,
-			       "entry \"%.300s\": the layer has more than %" PRIu64 " bytes", u->entry,
-			       u->limits.layer_bytes);
-	u->logical += (uint64_t)size;
-	while ((code = archive_read_data_block(u->archive, &data, &len, &at)) == ARCHIVE_OK) {
-		sum = sums_add(sums_add_zeros(sum, at > end ? (uint64_t)(at - end) : 0), data, len);
-		while (len) {
-			ssize_t n = pwrite(fd, data, len, at);
-
-			if (n < 0 && errno == EINTR)
-				continue;
-			if (n < 0)
-				return unpack_failed(u, errno, "write");
-			data = (const char *)data + n;
-			len -= (size_t)n;
-			at += n;
-		}
-		end = at;
-		begun = write_back(fd, begun, end);
-	}
-	/* umoci's insert ends a layer behind the last byte of the last file, without padding to a
-	 * block and without a trailer. Nothing of the content is missing, and everybody takes it. */
-	u->unpadded = code != ARCHIVE_EOF && u->ended && u->source_err.kind == ERR_NONE && end == size;
-	if (code != ARCHIVE_EOF && !u->unpadded) {
-		if (u->source_err.kind != ERR_NONE) {
-			if (u->err)
-				*u->err = u->source_err;
-			return -EIO;
-		}
-		return err_set(u->err, ERR_CORRUPT, "entry \"%.300s\": %s", u->entry,
-			       archive_error_string(u->archive));
-	}
-	if (end < size && ftruncate(fd, size) < 0)
-		return unpack_failed(u, errno, "set its size");
-	*ret_sum = sums_add_zeros(sum, end < size ? (uint64_t)(size - end) : 0);
-	return 0;
-}
-
-int unpack_regular(struct unpack *u, struct archive_entry *e, const char *name)
-{
-	const int flags = O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
-	autofd int fd = openat(u->parent_fd, name, flags, 0600);
-	uint64_t sum = 0;
-	struct stat st;
-	bool shadow;
-	int r;
-
-	if (fd < 0 && errno == EEXIST) {
-		r = unpack_clear_place(u, name, &shadow);
-		if (r < 0)
-			return r;
-		fd = openat(u->parent_fd, name, flags, 0600);
-	}
-	if (fd < 0)
-		return unpack_failed(u, errno, "create");
-	if ((r = check_owner(u, e)) < 0 || (r = write_data(u, e, fd, &sum)) < 0 ||
-	    (r = set_metadata(u, e, fd, owner_differs(u, e), true)) < 0)
-		return r;
-	if (fstat(fd, &st) < 0)
-		return unpack_failed(u, errno, "stat");
-	u->result->inodes++;
-	u->result->bytes += (uint64_t)st.st_blocks * 512;
-	sums_know(&u->result->sums, st.st_ino, sum);
-	return 0;
-}
-
 static int note_times(struct unpack *u, int fd, struct archive_entry *e)
 {
 	char link[SYS_FD_PATH_MAX], root[PATH_MAX], path[PATH_MAX];
@@ -265,7 +175,7 @@ static int note_times(struct unpack *u, int fd, struct archive_entry *e)
 	if ((u->n_times & (u->n_times - 1)) == 0)
 		u->times = mem_grow(u->times, u->n_times ? 2 * u->n_times : 1, sizeof(*u->times));
 	u->times[u->n_times].path = arena_strdup(&u->times_arena, path + n + (m > n));
-	u->times[u->n_times++].mtime = entry_mtime(e);
+	u->times[u->n_times++].mtime = unpack_mtime(e);
 	return 0;
 }
 
@@ -309,7 +219,7 @@ int unpack_directory(struct unpack *u, struct archive_entry *e, const char *name
 	if (shadow && (r = unpack_set_opaque(u, u->parent_fd, name)) < 0)
 		return r;
 	/* an existing one may belong to anyone */
-	if ((r = check_owner(u, e)) < 0 || (r = set_metadata(u, e, fd, true, false)) < 0 ||
+	if ((r = unpack_check_owner(u, e)) < 0 || (r = unpack_metadata(u, e, fd, true, false)) < 0 ||
 	    (r = note_times(u, fd, e)) < 0)
 		return r;
 	drop_implied(u, u->times[u->n_times - 1].path);
@@ -326,7 +236,7 @@ int unpack_metadata_of_root(struct unpack *u, struct archive_entry *e)
 
 	if (fd < 0)
 		return unpack_failed(u, errno, "open");
-	if ((r = check_owner(u, e)) < 0 || (r = set_metadata(u, e, fd, true, false)) < 0)
+	if ((r = unpack_check_owner(u, e)) < 0 || (r = unpack_metadata(u, e, fd, true, false)) < 0)
 		return r;
 	unpack_forget_parent(u); /* its setgid bit may have changed */
 	return note_times(u, fd, e);
@@ -341,7 +251,7 @@ int unpack_symlink(struct unpack *u, struct archive_entry *e, const char *name)
 	if (str_empty(target))
 		return err_set(u->err, ERR_INVALID, "entry \"%.300s\": a symbolic link without a target",
 			       u->entry);
-	r = check_owner(u, e);
+	r = unpack_check_owner(u, e);
 	if (r < 0)
 		return r;
 	if (symlinkat(target, u->parent_fd, name) < 0) {
@@ -362,7 +272,7 @@ int unpack_special(struct unpack *u, struct archive_entry *e, const char *name)
 	mode_t mode = (mode_t)archive_entry_filetype(e) | (archive_entry_perm(e) & 0777);
 	dev_t dev = archive_entry_filetype(e) == AE_IFIFO ? 0 : archive_entry_rdev(e);
 	bool shadow;
-	int r = check_owner(u, e);
+	int r = unpack_check_owner(u, e);
 
 	if (r < 0)
 		return r;

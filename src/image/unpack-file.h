@@ -8,6 +8,7 @@
 
 struct archive;
 struct archive_entry;
+struct writers;
 
 /* of paths that are remembered until the end */
 enum { UNPACK_NAMES_MAX = 32 * 1024 * 1024 };
@@ -25,6 +26,7 @@ struct unpack {
 	struct unpack_result *result;
 	struct err *err, source_err;
 	struct archive *archive;
+	struct writers *writers; /* of small files */
 	const char *entry;      /* the current one's name, for errors */
 	char last[512];         /* the one before */
 	int parent_fd;          /* O_PATH, of `parent`, or negative */
@@ -63,6 +65,13 @@ int unpack_directory(struct unpack *u, struct archive_entry *e, const char *name
 int unpack_symlink(struct unpack *u, struct archive_entry *e, const char *name);
 int unpack_special(struct unpack *u, struct archive_entry *e, const char *name);
 int unpack_hardlink(struct unpack *u, const char *name, const char *target);
+
+/* Of an entry. */
+struct timespec unpack_mtime(struct archive_entry *e);
+bool unpack_owner_differs(const struct unpack *u, struct archive_entry *e);
+int unpack_check_owner(struct unpack *u, struct archive_entry *e);
+/* For a descriptor that can be written through: files, directories. */
+int unpack_metadata(struct unpack *u, struct archive_entry *e, int fd, bool owner, bool times);
 
 int unpack_metadata_of_root(struct unpack *u, struct archive_entry *e);
 int unpack_set_opaque(struct unpack *u, int dirfd, const char *name);

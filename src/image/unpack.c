@@ -6,6 +6,7 @@
 #include "image/unpack.h"
 
 #include "image/unpack-file.h"
+#include "image/writers.h"
 #include "sys/sys.h"
 
 #include <archive.h>
@@ -296,9 +297,8 @@ static int one_entry(struct unpack *u, struct archive_entry *e)
 static la_ssize_t feed(struct archive *a, void *user, const void **ret)
 {
 	struct unpack *u = user;
-	ssize_t n = source_read(u->tar, u->buffer, BUFFER_SIZE, &u->source_err);
+	ssize_t n = source_next(u->tar, ret, u->buffer, BUFFER_SIZE, &u->source_err);
 
-	*ret = u->buffer;
 	u->ended = n == 0;
 	if (n < 0) {
 		archive_set_error(a, EIO, "%s", u->source_err.text);
@@ -381,12 +381,17 @@ int unpack_layer(int dirfd, struct source *tar, const struct image_limits *limit
 	int r;
 
 	pthread_once(&once, make_locale);
-	u.buffer = mem_new(BUFFER_SIZE, 1);
+	if (!tar->next)
+		u.buffer = mem_new(BUFFER_SIZE, 1);
 	ret->inodes = 1;
 	ret->bytes = 4096;
+	u.writers = writers_new();
 	before = uselocale(utf8);
 	r = with_archive(&u);
 	uselocale(before);
+	if (r == 0)
+		r = writers_end(u.writers, ret, err);
+	writers_free(u.writers);
 	unpack_forget_parent(&u);
 	if (r == 0)
 		r = source_drain(tar, err);

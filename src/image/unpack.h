@@ -26,6 +26,9 @@
  * its owner and whether it is a directory at all are for the layers below to say. They are
  * listed, parents first, for image/implied.h.
  *
+ * Names are made by the calling thread in the order of the stream; small files are filled by threads that end
+ * with the call (image/writers.h).
+ *
  * Runs on a worker thread with CAP_SYS_ADMIN (trusted.*), CAP_CHOWN, CAP_MKNOD and so on:
  * root. Blocks. Changes no process-wide state (umask, cwd, locale).
  */
