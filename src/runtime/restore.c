@@ -12,6 +12,7 @@
 #include "runtime/creation.h"
 #include "runtime/criu.h"
 #include "runtime/hook.h"
+#include "sec/attr.h"
 #include "sys/sys.h"
 
 #include <fcntl.h>
@@ -338,6 +339,9 @@ static int restore(struct restoration *x, struct err *err)
 	struct criu_reply reply;
 	int r;
 
+	/* CRIU says so of a profile, and nothing of this */
+	if (!str_empty(x->what->lsm_mount_context) && !sec_selinux_enabled())
+		return err_set(err, ERR_UNSUPPORTED, "--lsm-mount-context: SELinux is not enabled here");
 	if (!c->plan.has_mnt)
 		return err_set(err, ERR_UNSUPPORTED,
 			       "linux.namespaces: restore needs a mount namespace of the container's own");

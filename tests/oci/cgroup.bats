@@ -59,10 +59,13 @@ limits() {
 		uDwAAAAx/w8F
 	X
 	chmod +x "$B/rootfs/bin/least"
-	spec '.process.args=["/bin/least"] | .linux.resources += {memory:{limit:524288},pids:{limit:1}}'
-	for _ in 1 2 3 4 5; do
-		run_c1
-		[ "$status" = 0 ]
+	spec '.linux.resources += {memory:{limit:524288},pids:{limit:1}}'
+	for p in /bin/least true; do
+		spec '.process.args=[$p]' --arg p "$p"
+		for _ in 1 2 3 4 5; do
+			run_c1
+			[ "$status" = 0 ]
+		done
 	done
 }
 
@@ -92,4 +95,24 @@ limits() {
 	only_ours "runc 1.1 has --cgroup for v2"
 	rt exec -d --cgroup sub --pid-file "$T/epid" c1 sleep 100 >/dev/null 2>&1 </dev/null
 	grep -q "$CG/c1/sub" "/proc/$(cat "$T/epid")/cgroup"
+}
+
+@test "two hundred at once: each one runs, and nothing of them is left" {
+	local n=200 i pids=() config failed=0
+	[ -z "${CAISSON_VM:-}" ] || [ -n "${VM_ALL:-}" ] || n=30 # an emulated processor
+	spec '.process.args=["echo","ran"] | .root.path=$b' --arg b "$B/rootfs"
+	config=$(<"$B/config.json")
+	for i in $(seq $n); do
+		mkdir "$T/m$i"
+		echo "${config//"$CG/c1"/"$CG/m$i"}" >"$T/m$i/config.json"
+	done
+	for i in $(seq $n); do
+		rt run -b "$T/m$i" "m$i" >"$T/m$i/out" 2>&1 </dev/null &
+		pids+=($!)
+	done
+	for i in "${pids[@]}"; do wait "$i" || failed=$((failed + 1)); done
+	[ "$failed" = 0 ] || { cat "$T"/m*/out | sort | uniq -c | head; false; }
+	[ "$(cat "$T"/m*/out | grep -cx ran)" = "$n" ]
+	[ -z "$(rt list -q)" ]
+	[ -z "$(find /sys/fs/cgroup -type d -path "*$CG/m*")" ]
 }

@@ -50,6 +50,21 @@ teardown() { oci_teardown; }
 	"$RUNTIME" exec --help | grep -q -- '-p, --process FILE'
 }
 
+@test "every option that runc and crun list is known to the same command" {
+	only_ours "about us beside them"
+	local peer c o ours unknown=
+	for peer in runc crun; do
+		command -v $peer >/dev/null || continue
+		for c in create run start state list kill delete exec ps pause resume update spec features checkpoint restore ''; do
+			ours=$("$RUNTIME" $c --help)
+			for o in $("$peer" $c --help 2>/dev/null | grep -oE '(^|[ ,])--[a-z][a-z0-9-]+' | grep -oE '[a-z].*'); do
+				[[ $o = help || $o = usage ]] || grep -q -- "--$o\b" <<<"$ours" || unknown+="$peer $c --$o "
+			done
+		done
+	done
+	[ -z "$unknown" ] || { echo "$unknown"; false; }
+}
+
 @test "a pidfd goes to --pidfd-socket" {
 	only_ours "runc has it since 1.2"
 	spec '.process.args=["sleep","100"]'

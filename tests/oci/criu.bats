@@ -149,6 +149,20 @@ while True: s.recv(9)' "$T/s/sock" 3>&- &
 	[ -z "$(rt list -q)" ]
 }
 
+@test "--lsm-profile and --lsm-mount-context are refused where there is no such module" {
+	[ ! -e /sys/fs/selinux/enforce ] && ! grep -q apparmor /sys/kernel/security/lsm 2>/dev/null || skip "there is one here"
+	begin memory 1
+	ck
+	run again --lsm-profile apparmor:x
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"apparmor not supported by kernel"* ]]
+	rm "$T/pipe2"
+	run again --lsm-mount-context system_u:object_r:container_file_t:s0
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"--lsm-mount-context: SELinux is not enabled here"* ]]
+	[ -z "$(rt list -q)" ]
+}
+
 @test "--page-server: the pages go to another, and come back from there" {
 	begin memory 20
 	mkdir "$T/img"

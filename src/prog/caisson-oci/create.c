@@ -55,6 +55,7 @@ static int fill(struct global *g, const struct create_options *o, const char *id
 	{ "pidfd-socket", 0, OPTION_TEXT, &(o).pidfd_socket, "PATH\tUnix socket that gets its pidfd" },    \
 	{ "no-pivot", 0, OPTION_FLAG, &(o).no_pivot, "move the root instead of pivot_root" },               \
 	{ "no-new-keyring", 0, OPTION_FLAG, &(o).no_new_keyring, "keep the session keyring" },              \
+	{ "no-subreaper", 0, OPTION_FLAG, &(o).no_subreaper, "for others' command lines; changes nothing" },  \
 	{ "preserve-fds", 0, OPTION_INT, &(o).preserve_fds, "N\tdescriptors beyond 2 that stay open" }
 
 /* A container whose pidfd did not arrive is none. */
@@ -149,8 +150,6 @@ int command_run(struct global *g, int argc, char **argv, struct err *err)
 		CREATE_OPTIONS(o),
 		{ "detach", 'd', OPTION_FLAG, &o.detach, "do not wait for it" },
 		{ "keep", 0, OPTION_FLAG, &o.keep, "do not delete it when it ends" },
-		{ "no-subreaper", 0, OPTION_FLAG, &o.no_subreaper,
-		  "for runc's command line; changes nothing" },
 	};
 	struct runtime_create what = RUNTIME_CREATE_INIT;
 	struct err ignored = ERR_INIT;
