@@ -509,6 +509,8 @@ struct cgroup_stats {
 	uint64_t oom_kills;
 	uint64_t swap_usage, swap_peak, swap_limit; /* swap alone, not memory + swap */
 	struct cgroup_counter memory_and_swap;      /* v1, HAVE_SWAP */
+	/* v1, of a meter: the least of its own limit and those above it, 0 when not asked for */
+	uint64_t memory_limit_least, memory_and_swap_limit_least;
 	struct cgroup_counter kernel, kernel_tcp;   /* v1 */
 	uint64_t pids, pids_peak, pids_limit, pids_failures;
 	struct cgroup_io_stats io[CGROUP_IO_DEVICES_MAX];
@@ -527,14 +529,15 @@ int cgroup_stats(const struct cgroup *cg, struct cgroup_stats *ret, struct err *
 
 /*
  * The figures that are asked for again and again (CPU time, memory, swap, processes, pressure)
- * from files that stay open, for a tenth of what opening them costs. The rest of the struct stays
- * 0. Any thread, several at a time. Of a cgroup that is gone: NOT_FOUND.
+ * from files that stay open, for a tenth of what opening them costs. Only what is wanted of
+ * CGROUP_HAVE_CPU, MEMORY, SWAP, PIDS and PSI is read; v1 has SWAP only together with MEMORY. The rest of
+ * the struct stays 0. Any thread, several at a time. Of a cgroup that is gone: NOT_FOUND.
  */
 struct cgroup_meter;
 
 int cgroup_meter_open(const struct cgroup_host *host, const char *path, struct cgroup_meter **ret,
 		      struct err *err);
-int cgroup_meter_read(const struct cgroup_meter *m, struct cgroup_stats *ret, struct err *err);
+int cgroup_meter_read(const struct cgroup_meter *m, unsigned want, struct cgroup_stats *ret, struct err *err);
 void cgroup_meter_free(struct cgroup_meter *m);
 
 /*

@@ -94,7 +94,8 @@ struct cgroup_key {
 	size_t offset;
 	uint64_t times;
 };
-void cgroup_text_keys(char *text, const struct cgroup_key *keys, size_t n, void *out);
+enum { CGROUP_KEYS_MAX = 16 };
+void cgroup_text_keys(const char *text, const struct cgroup_key *keys, size_t n, void *out);
 /* One number, "max" or v1's huge "no limit" is UINT64_MAX: 0 or -errno. */
 int cgroup_text_number_of(const char *text, uint64_t *ret);
 void cgroup_text_psi_of(const char *text, struct cgroup_psi *ret);

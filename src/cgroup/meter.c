@@ -16,10 +16,12 @@ enum row_kind { NUMBER, KEYS, PSI };
 struct row {
 	enum cgroup_controller controller; /* CGROUP_CONTROLLERS: the core of v2 */
 	int version;
+	unsigned of;                       /* read when one of these is wanted */
 	const char *file;
 	enum row_kind kind;
-	unsigned have;
+	bool gives;                        /* whether having it is having `of` */
 	size_t offset;                     /* NUMBER, PSI */
+	size_t least;                      /* a limit: no need to read it when there is none up to the root */
 	const struct cgroup_key *keys;     /* KEYS */
 	size_t n_keys;
 };
@@ -35,30 +37,41 @@ static const struct cgroup_key cpu_v2[] = {
 static const struct cgroup_key memory_v1[] = {
 	KEY("total_rss", memory_rss, 1), KEY("total_inactive_file", memory_inactive_file, 1),
 	KEY("total_pgfault", page_faults, 1), KEY("total_pgmajfault", major_page_faults, 1),
+	KEY("hierarchical_memory_limit", memory_limit_least, 1),
+	KEY("hierarchical_memsw_limit", memory_and_swap_limit_least, 1),
 };
 static const struct cgroup_key memory_v2[] = {
 	KEY("anon", memory_rss, 1), KEY("inactive_file", memory_inactive_file, 1),
 	KEY("pgfault", page_faults, 1), KEY("pgmajfault", major_page_faults, 1),
 };
 
+#define CPU CGROUP_HAVE_CPU
+#define MEMORY CGROUP_HAVE_MEMORY
+#define SWAP CGROUP_HAVE_SWAP
+#define PIDS CGROUP_HAVE_PIDS
+#define PRESSURE CGROUP_HAVE_PSI
+#define LEAST(member) .least = offsetof(struct cgroup_stats, member)
+
+/* memory.stat of v1 comes before the limits, which it says something of. */
 static const struct row rows[] = {
-	{ CGROUP_CPUACCT, 1, "cpuacct.usage", NUMBER, CGROUP_HAVE_CPU, AT(cpu_usage_nsec) },
-	{ CGROUP_MEMORY, 1, "memory.usage_in_bytes", NUMBER, CGROUP_HAVE_MEMORY, AT(memory_usage) },
-	{ CGROUP_MEMORY, 1, "memory.limit_in_bytes", NUMBER, 0, AT(memory_limit) },
-	{ CGROUP_MEMORY, 1, "memory.stat", KEYS, 0, WITH(memory_v1) },
-	{ CGROUP_MEMORY, 1, "memory.memsw.usage_in_bytes", NUMBER, CGROUP_HAVE_SWAP, AT(memory_and_swap.usage) },
-	{ CGROUP_MEMORY, 1, "memory.memsw.limit_in_bytes", NUMBER, 0, AT(memory_and_swap.limit) },
-	{ CGROUP_PIDS, 1, "pids.current", NUMBER, CGROUP_HAVE_PIDS, AT(pids) },
-	{ CGROUP_CONTROLLERS, 2, "cpu.stat", KEYS, CGROUP_HAVE_CPU, WITH(cpu_v2) },
-	{ CGROUP_MEMORY, 2, "memory.current", NUMBER, CGROUP_HAVE_MEMORY, AT(memory_usage) },
-	{ CGROUP_MEMORY, 2, "memory.max", NUMBER, 0, AT(memory_limit) },
-	{ CGROUP_MEMORY, 2, "memory.stat", KEYS, 0, WITH(memory_v2) },
-	{ CGROUP_MEMORY, 2, "memory.swap.current", NUMBER, CGROUP_HAVE_SWAP, AT(swap_usage) },
-	{ CGROUP_MEMORY, 2, "memory.swap.max", NUMBER, 0, AT(swap_limit) },
-	{ CGROUP_PIDS, 2, "pids.current", NUMBER, CGROUP_HAVE_PIDS, AT(pids) },
-	{ CGROUP_CONTROLLERS, 2, "cpu.pressure", PSI, CGROUP_HAVE_PSI, AT(psi_cpu) },
-	{ CGROUP_CONTROLLERS, 2, "memory.pressure", PSI, CGROUP_HAVE_PSI, AT(psi_memory) },
-	{ CGROUP_CONTROLLERS, 2, "io.pressure", PSI, CGROUP_HAVE_PSI, AT(psi_io) },
+	{ CGROUP_CPUACCT, 1, CPU, "cpuacct.usage", NUMBER, true, AT(cpu_usage_nsec) },
+	{ CGROUP_MEMORY, 1, MEMORY, "memory.usage_in_bytes", NUMBER, true, AT(memory_usage) },
+	{ CGROUP_MEMORY, 1, MEMORY, "memory.stat", KEYS, WITH(memory_v1) },
+	{ CGROUP_MEMORY, 1, MEMORY, "memory.limit_in_bytes", NUMBER, AT(memory_limit), LEAST(memory_limit_least) },
+	{ CGROUP_MEMORY, 1, SWAP, "memory.memsw.usage_in_bytes", NUMBER, true, AT(memory_and_swap.usage) },
+	{ CGROUP_MEMORY, 1, SWAP, "memory.memsw.limit_in_bytes", NUMBER, AT(memory_and_swap.limit),
+	  LEAST(memory_and_swap_limit_least) },
+	{ CGROUP_PIDS, 1, PIDS, "pids.current", NUMBER, true, AT(pids) },
+	{ CGROUP_CONTROLLERS, 2, CPU, "cpu.stat", KEYS, true, WITH(cpu_v2) },
+	{ CGROUP_MEMORY, 2, MEMORY, "memory.current", NUMBER, true, AT(memory_usage) },
+	{ CGROUP_MEMORY, 2, MEMORY, "memory.stat", KEYS, WITH(memory_v2) },
+	{ CGROUP_MEMORY, 2, MEMORY, "memory.max", NUMBER, AT(memory_limit) },
+	{ CGROUP_MEMORY, 2, SWAP, "memory.swap.current", NUMBER, true, AT(swap_usage) },
+	{ CGROUP_MEMORY, 2, SWAP, "memory.swap.max", NUMBER, AT(swap_limit) },
+	{ CGROUP_PIDS, 2, PIDS, "pids.current", NUMBER, true, AT(pids) },
+	{ CGROUP_CONTROLLERS, 2, PRESSURE, "cpu.pressure", PSI, true, AT(psi_cpu) },
+	{ CGROUP_CONTROLLERS, 2, PRESSURE, "memory.pressure", PSI, true, AT(psi_memory) },
+	{ CGROUP_CONTROLLERS, 2, PRESSURE, "io.pressure", PSI, true, AT(psi_io) },
 };
 
 struct cgroup_meter {
@@ -136,18 +149,26 @@ static bool read_row(int fd, const struct row *row, struct cgroup_stats *st)
 		cgroup_text_psi_of(text, (struct cgroup_psi *)((char *)st + row->offset));
 	else if (cgroup_text_number_of(text, (uint64_t *)((char *)st + row->offset)) < 0)
 		return false;
-	st->have |= row->have;
+	if (row->gives)
+		st->have |= row->of;
 	return true;
 }
 
-int cgroup_meter_read(const struct cgroup_meter *m, struct cgroup_stats *ret, struct err *err)
+/* "No limit" is the largest page-aligned int64_t; what has none up to the root has none itself. */
+static bool has_no_limit(const struct row *row, const struct cgroup_stats *st)
+{
+	return row->least && *(const uint64_t *)((const char *)st + row->least) >= (uint64_t)INT64_MAX - 65535;
+}
+
+int cgroup_meter_read(const struct cgroup_meter *m, unsigned want, struct cgroup_stats *ret, struct err *err)
 {
 	bool any = false;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->memory_limit = ret->swap_limit = ret->pids_limit = ret->memory_and_swap.limit = UINT64_MAX;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (m->fds[i] >= 0 && read_row(m->fds[i], &rows[i], ret))
+		if (m->fds[i] >= 0 && (rows[i].of & want) && !has_no_limit(&rows[i], ret) &&
+		    read_row(m->fds[i], &rows[i], ret))
 			any = true;
 	if (!any)
 		return err_set(err, ERR_NOT_FOUND, "cgroup %s does not exist", m->path);

@@ -132,7 +132,7 @@ static void a_meter_reads_what_the_statistics_say_until_the_end(void **state)
 	for (int i = 0; i < 20; i++) {
 		usleep(5000);
 		OK(cgroup_stats(cg, &before, err));
-		OK(cgroup_meter_read(m, &st, err));
+		OK(cgroup_meter_read(m, all, &st, err));
 		OK(cgroup_stats(cg, &after, err));
 		assert_int_equal(st.have, after.have & all);
 		assert_true(st.cpu_usage_nsec >= before.cpu_usage_nsec && st.cpu_usage_nsec <= after.cpu_usage_nsec);
@@ -144,10 +144,80 @@ static void a_meter_reads_what_the_statistics_say_until_the_end(void **state)
 	}
 	remove_it(cg);
 	wait_for(pid);
-	assert_true(cgroup_meter_read(m, &st, &gone) < 0);
+	assert_true(cgroup_meter_read(m, all, &st, &gone) < 0);
 	assert_int_equal(gone.kind, ERR_NOT_FOUND);
 	cgroup_meter_free(m);
 	assert_true(cgroup_meter_open(host, "/no/such/cgroup", &m, &gone) < 0);
+}
+
+static void check_limits(const struct cgroup *cg, struct arena *a)
+{
+	const unsigned want = CGROUP_HAVE_MEMORY | CGROUP_HAVE_SWAP;
+	struct cgroup_stats st, whole;
+	struct cgroup_meter *m;
+
+	OK(cgroup_meter_open(host, cgroup_path(cg), &m, err));
+	OK(cgroup_meter_read(m, want, &st, err));
+	OK(cgroup_stats(cg, &whole, err));
+	assert_int_equal(st.have, whole.have & want);
+	assert_int_equal(st.memory_limit, whole.memory_limit);
+	assert_int_equal(st.swap_limit, whole.swap_limit);
+	cgroup_meter_free(m);
+}
+
+/* Where a file is left out, since another one says that it can hold nothing. */
+static void a_meter_knows_limits_of_its_own_and_above(void **state)
+{
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	struct cgroup_limits l = { .optional = ~UINT64_C(0) }, less = { .optional = ~UINT64_C(0) };
+	struct cgroup *outer, *inner, *free_one;
+	struct cgroup_stats st;
+
+	if (host->of[CGROUP_MEMORY] < 0)
+		skip();
+	free_one = make("unlimited", NULL, &a);
+	check_limits(free_one, &a);
+	OK(cgroup_stats(free_one, &st, err));
+	assert_true(st.memory_limit == UINT64_MAX);
+	remove_it(free_one);
+	if (by_systemd) /* scopes have nothing below them */
+		return;
+	cgroup_limits_set(&l, CGROUP_MEMORY_LIMIT, 64 << 20);
+	cgroup_limits_set(&l, CGROUP_MEMORY_SWAP, 96 << 20);
+	outer = make("outer", &l, &a);
+	inner = make("outer/inner", NULL, &a);
+	check_limits(outer, &a);
+	check_limits(inner, &a);
+	remove_it(inner);
+	cgroup_limits_set(&less, CGROUP_MEMORY_LIMIT, 32 << 20);
+	cgroup_limits_set(&less, CGROUP_MEMORY_SWAP, 32 << 20);
+	inner = make("outer/lower", &less, &a);
+	check_limits(inner, &a);
+	remove_it(inner);
+	remove_it(outer);
+}
+
+static void a_meter_reads_only_what_is_wanted(void **state)
+{
+	static const unsigned each[] = { CGROUP_HAVE_CPU, CGROUP_HAVE_MEMORY, CGROUP_HAVE_PIDS, CGROUP_HAVE_PSI };
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	struct cgroup *cg = make("wanted", NULL, &a);
+	struct cgroup_stats st, whole;
+	struct err nothing = ERR_INIT;
+	struct cgroup_meter *m;
+
+	OK(cgroup_stats(cg, &whole, err));
+	OK(cgroup_meter_open(host, cgroup_path(cg), &m, err));
+	for (size_t i = 0; i < ARRAY_LEN(each); i++) {
+		if (!(whole.have & each[i])) {
+			assert_true(cgroup_meter_read(m, each[i], &st, &nothing) < 0);
+			continue;
+		}
+		OK(cgroup_meter_read(m, each[i], &st, err));
+		assert_int_equal(st.have, each[i]);
+	}
+	cgroup_meter_free(m);
+	remove_it(cg);
 }
 
 static void details_agree_with_the_statistics(void **state)
@@ -199,6 +269,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(an_oom_kill_is_counted_and_reported),
 	cmocka_unit_test(statistics_show_what_was_used),
 	cmocka_unit_test(a_meter_reads_what_the_statistics_say_until_the_end),
+	cmocka_unit_test(a_meter_knows_limits_of_its_own_and_above),
+	cmocka_unit_test(a_meter_reads_only_what_is_wanted),
 	cmocka_unit_test(details_agree_with_the_statistics),
 };
 

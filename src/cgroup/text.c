@@ -11,21 +11,22 @@
 #include <pthread.h>
 #include <stdio.h>
 
-/* Lines of "key value"; a later line of the same key wins. text is cut up. */
-void cgroup_text_keys(char *text, const struct cgroup_key *keys, size_t n, void *out)
+/* Lines of "key value"; a later line of the same key wins. Files have some fifty lines and few of them are
+ * wanted: what has another length is not compared. */
+void cgroup_text_keys(const char *text, const struct cgroup_key *keys, size_t n, void *out)
 {
-	for (char *line = text, *next; line && *line; line = next) {
-		char *space;
+	size_t lens[CGROUP_KEYS_MAX];
 
-		next = strchr(line, '\n');
-		if (next)
-			*next++ = '\0';
-		space = strchr(line, ' ');
-		if (!space)
-			continue;
-		*space = '\0';
+	assert(n <= CGROUP_KEYS_MAX);
+	for (size_t i = 0; i < n; i++)
+		lens[i] = strlen(keys[i].key);
+	for (const char *line = text, *next; line && *line; line = next) {
+		const char *end = strchrnul(line, '\n'), *space = memchr(line, ' ', (size_t)(end - line));
+		size_t len = space ? (size_t)(space - line) : 0;
+
+		next = *end ? end + 1 : NULL;
 		for (size_t i = 0; i < n; i++) {
-			if (strcmp(line, keys[i].key) == 0) {
+			if (lens[i] == len && len && memcmp(line, keys[i].key, len) == 0) {
 				*(uint64_t *)((char *)out + keys[i].offset) =
 					strtoull(space + 1, NULL, 10) * (keys[i].times ? keys[i].times : 1);
 				break;

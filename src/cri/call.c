@@ -64,7 +64,7 @@ void cri_reply(struct cri_call *c, void *message)
 void cri_reply_rows(struct cri_call *c, struct buf *rows)
 {
 	if (c->method->mode != CRI_WORKER) {
-		grpc_call_reply(c->grpc, rows->data, rows->len);
+		grpc_call_reply_buf(c->grpc, rows);
 		return;
 	}
 	c->rows = *rows;
@@ -133,7 +133,7 @@ static void work_done(void *user)
 	if (c->reply)
 		grpc_call_reply_pb(c->grpc, c->reply);
 	else
-		grpc_call_reply(c->grpc, c->rows.data, c->rows.len);
+		grpc_call_reply_buf(c->grpc, &c->rows);
 	end(c, RPC_OK, "");
 }
 

@@ -182,7 +182,8 @@ static struct meter *meter_of(struct cri_samples *s, const char *id, const char 
 	return m;
 }
 
-void cri_samples_cgroup(struct cri_samples *s, const char *id, const char *path, struct cgroup_stats *ret)
+void cri_samples_cgroup(struct cri_samples *s, const char *id, const char *path, unsigned want,
+			struct cgroup_stats *ret)
 {
 	struct meter *m = meter_of(s, id, path);
 	struct entry *e;
@@ -190,7 +191,7 @@ void cri_samples_cgroup(struct cri_samples *s, const char *id, const char *path,
 	ret->have = 0;
 	if (!m)
 		return;
-	if (cgroup_meter_read(m->files, ret, NULL) < 0)
+	if (cgroup_meter_read(m->files, want, ret, NULL) < 0)
 		ret->have = 0;
 	pthread_mutex_lock(&s->lock);
 	e = ret->have ? NULL : map_get(&s->entries, id);

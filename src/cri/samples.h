@@ -20,8 +20,10 @@ bool cri_samples_rate(struct cri_samples *s, const char *id, int64_t now, uint64
 /* Forgets all of that id at once: it has ended. */
 void cri_samples_forget(struct cri_samples *s, const char *id);
 
-/* The cgroup's figures, from files that stay open between calls; have 0: it is gone. Blocks a little. */
-void cri_samples_cgroup(struct cri_samples *s, const char *id, const char *path, struct cgroup_stats *ret);
+/* The wanted ones of the cgroup's figures (cgroup_meter_read), from files that stay open between calls; have
+ * 0: it is gone. Blocks a little. */
+void cri_samples_cgroup(struct cri_samples *s, const char *id, const char *path, unsigned want,
+			struct cgroup_stats *ret);
 
 struct cri_layer_size {
 	int64_t at; /* real ns when it was measured */

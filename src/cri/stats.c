@@ -260,7 +260,8 @@ static Runtime__V1__ContainerStats *stats_of(struct cri_call *c, const struct co
 	struct cgroup_stats st;
 	int64_t now;
 
-	cri_samples_cgroup(c->cri->samples, view->id, view->cgroup_path, &st);
+	cri_samples_cgroup(c->cri->samples, view->id, view->cgroup_path, CGROUP_HAVE_CPU | CGROUP_HAVE_MEMORY |
+			   CGROUP_HAVE_SWAP | CGROUP_HAVE_PSI, &st);
 	now = time_now_real();
 	stats->attributes = view->attributes;
 	stats->cpu = cpu(c, view->id, &st, now);
@@ -305,7 +306,8 @@ static Runtime__V1__PodSandboxStats *pod_stats_of(struct cri_call *c, const stru
 	struct cgroup_stats st;
 	int64_t now;
 
-	cri_samples_cgroup(c->cri->samples, view->id, view->cgroup_path, &st);
+	cri_samples_cgroup(c->cri->samples, view->id, view->cgroup_path, CGROUP_HAVE_CPU | CGROUP_HAVE_MEMORY |
+			   CGROUP_HAVE_PIDS | CGROUP_HAVE_PSI, &st);
 	now = time_now_real();
 	stats->attributes = view->attributes;
 	stats->linux = own;

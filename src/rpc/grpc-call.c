@@ -37,13 +37,19 @@ void grpc_call_drop_request(struct grpc_call *call)
 	free(take_ptr(&call->data));
 }
 
+static void chunk_free(struct grpc_chunk *chunk)
+{
+	free(chunk->owned);
+	free(chunk);
+}
+
 static void drop_chunks(struct grpc_call *call)
 {
 	struct grpc_chunk *chunk;
 
 	while ((chunk = call->first)) {
 		call->first = chunk->next;
-		free(chunk);
+		chunk_free(chunk);
 	}
 	call->last = &call->first;
 	call->conn->core->out_bytes -= call->pending;
@@ -114,14 +120,14 @@ static ssize_t read_body(nghttp2_session *session, int32_t stream, uint8_t *to, 
 		struct grpc_chunk *chunk = call->first;
 		size_t part = chunk->len - chunk->taken < most - n ? chunk->len - chunk->taken : most - n;
 
-		memcpy(to + n, chunk->data + chunk->taken, part);
+		memcpy(to + n, (chunk->owned ? chunk->owned : chunk->data) + chunk->taken, part);
 		chunk->taken += part;
 		n += part;
 		if (chunk->taken == chunk->len) {
 			call->first = chunk->next;
 			if (!call->first)
 				call->last = &call->first;
-			free(chunk);
+			chunk_free(chunk);
 		}
 	}
 	call->pending -= n;
@@ -240,24 +246,26 @@ void grpc_call_cancel(struct grpc_call *call)
 
 static void queue(struct grpc_call *call, struct grpc_chunk *chunk)
 {
-	chunk->data[0] = 0; /* not compressed */
-	for (int i = 0; i < 4; i++)
-		chunk->data[1 + i] = (uint8_t)((chunk->len - GRPC_PREFIX) >> (24 - 8 * i));
 	*call->last = chunk;
 	call->last = &chunk->next;
 	call->pending += chunk->len;
 	call->conn->core->out_bytes += chunk->len;
 }
 
-static struct grpc_chunk *chunk_new(size_t len)
+/* The prefix of a message of so many bytes, and room for so many of them. */
+static struct grpc_chunk *chunk_new(size_t len, size_t room)
 {
-	struct grpc_chunk *chunk = malloc(sizeof(*chunk) + GRPC_PREFIX + len);
+	struct grpc_chunk *chunk = malloc(sizeof(*chunk) + GRPC_PREFIX + room);
 
 	if (!chunk)
 		abort();
 	chunk->next = NULL;
-	chunk->len = GRPC_PREFIX + len;
+	chunk->owned = NULL;
+	chunk->len = GRPC_PREFIX + room;
 	chunk->taken = 0;
+	chunk->data[0] = 0; /* not compressed */
+	for (int i = 0; i < 4; i++)
+		chunk->data[1 + i] = (uint8_t)(len >> (24 - 8 * i));
 	return chunk;
 }
 
@@ -303,10 +311,30 @@ void grpc_call_reply(struct grpc_call *call, const void *data, size_t len)
 		answer_send_error(call, r, len);
 		return;
 	}
-	chunk = chunk_new(len);
+	chunk = chunk_new(len, len);
 	if (len)
 		memcpy(chunk->data + GRPC_PREFIX, data, len);
 	queue(call, chunk);
+	answer(call, RPC_OK, "");
+}
+
+void grpc_call_reply_buf(struct grpc_call *call, struct buf *message)
+{
+	int r = check_send(call, message->len);
+	struct grpc_chunk *chunk;
+
+	if (r < 0) {
+		answer_send_error(call, r, message->len);
+		return;
+	}
+	queue(call, chunk_new(message->len, 0));
+	if (message->len) {
+		chunk = mem_new(1, sizeof(*chunk));
+		chunk->len = message->len;
+		chunk->owned = take_ptr(&message->data);
+		message->len = message->cap = 0;
+		queue(call, chunk);
+	}
 	answer(call, RPC_OK, "");
 }
 
@@ -320,7 +348,7 @@ void grpc_call_reply_pb(struct grpc_call *call, const ProtobufCMessage *message)
 		answer_send_error(call, r, len);
 		return;
 	}
-	chunk = chunk_new(len);
+	chunk = chunk_new(len, len);
 	protobuf_c_message_pack(message, chunk->data + GRPC_PREFIX);
 	queue(call, chunk);
 	answer(call, RPC_OK, "");
@@ -355,7 +383,7 @@ int grpc_call_send(struct grpc_call *call, const void *data, size_t len)
 	assert(call->method->stream && !call->answered);
 	if (r < 0)
 		return r;
-	chunk = chunk_new(len);
+	chunk = chunk_new(len, len);
 	if (len)
 		memcpy(chunk->data + GRPC_PREFIX, data, len);
 	queue(call, chunk);
@@ -372,7 +400,7 @@ int grpc_call_send_pb(struct grpc_call *call, const ProtobufCMessage *message)
 	assert(call->method->stream && !call->answered);
 	if (r < 0)
 		return r;
-	chunk = chunk_new(len);
+	chunk = chunk_new(len, len);
 	protobuf_c_message_pack(message, chunk->data + GRPC_PREFIX);
 	queue(call, chunk);
 	push(call);

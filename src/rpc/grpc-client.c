@@ -296,10 +296,24 @@ static int take_message(struct grpc_stream *s, struct buf *out, struct err *err)
 		return err_set(err, ERR_UNSUPPORTED, "the answer is compressed");
 	if (len > GRPC_MESSAGE_MAX)
 		return err_set(err, ERR_LIMIT, "an answer of %zu bytes is larger than %d", len, GRPC_MESSAGE_MAX);
-	if (s->in.len < GRPC_PREFIX + len)
+	if (s->in.len < GRPC_PREFIX + len) {
+		/* room for all of it at once; its pages are taken as they are filled */
+		buf_reserve(&s->in, GRPC_PREFIX + len - s->in.len);
 		return 0;
-	if (out && buf_append(out, p + GRPC_PREFIX, len) < 0)
+	}
+	if (out && len > out->max - out->len)
 		return err_set(err, ERR_LIMIT, "an answer of %zu bytes is larger than %zu", len, out->max);
+	if (out && !out->data && s->in.len == GRPC_PREFIX + len) {
+		/* nothing else is in the buffer, so that it is given away instead of copied */
+		buf_consume(&s->in, GRPC_PREFIX);
+		out->data = take_ptr(&s->in.data);
+		out->len = s->in.len;
+		out->cap = s->in.cap;
+		s->in.len = s->in.cap = 0;
+		return 1;
+	}
+	if (out)
+		buf_append(out, p + GRPC_PREFIX, len);
 	buf_consume(&s->in, GRPC_PREFIX + len);
 	return 1;
 }

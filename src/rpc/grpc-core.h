@@ -57,6 +57,7 @@ struct grpc_conn {
 struct grpc_chunk {
 	struct grpc_chunk *next;
 	size_t len, taken;
+	uint8_t *owned; /* the bytes, when they came in a buffer of their own; else they are data */
 	uint8_t data[];
 };
 

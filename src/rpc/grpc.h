@@ -71,6 +71,8 @@ void grpc_server_on_answer(struct grpc_server *server, grpc_answer_fn fn, void *
  * then), the answer is swallowed. A reply over GRPC_MESSAGE_MAX becomes RESOURCE_EXHAUSTED.
  */
 void grpc_call_reply(struct grpc_call *call, const void *data, size_t len);
+/* Without a copy: the bytes are taken out of the buffer, unless the answer is swallowed. */
+void grpc_call_reply_buf(struct grpc_call *call, struct buf *message);
 void grpc_call_reply_pb(struct grpc_call *call, const ProtobufCMessage *message);
 void grpc_call_fail(struct grpc_call *call, const struct err *err);
 void grpc_call_fail_text(struct grpc_call *call, int code, const char *fmt, ...)

@@ -17,7 +17,8 @@ enum { RPC_PB_MEMORY_MAX = 64 << 20 };
 /* INVALID: no such message; LIMIT: over the memory bound. */
 int rpc_pb_unpack(const ProtobufCMessageDescriptor *type, const void *data, size_t len,
 		  ProtobufCMessage **ret, struct err *err);
-/* Takes NULL. For what rpc_pb_unpack returned only. */
+/* Takes NULL. For what rpc_pb_unpack returned only: a message is one piece, so nothing in it may be freed,
+ * or put in by malloc. */
 void rpc_pb_free(ProtobufCMessage *message);
 
 static inline void rpc_pb_free_ptr(void *pp)

@@ -28,6 +28,16 @@ static void echo(struct grpc_call *call, const uint8_t *data, size_t len, void *
 	grpc_call_reply(call, data, len);
 }
 
+/* The same, with the bytes given away. */
+static void give(struct grpc_call *call, const uint8_t *data, size_t len, void *user)
+{
+	struct buf bytes = BUF_INIT(GRPC_MESSAGE_MAX);
+
+	assert_int_equal(buf_append(&bytes, data, len), 0);
+	grpc_call_reply_buf(call, &bytes);
+	assert_null(bytes.data);
+}
+
 static void on_cancel(void *user)
 {
 	n_cancelled++;
@@ -71,6 +81,7 @@ static void count(struct grpc_call *call, const uint8_t *data, size_t len, void 
 
 static const struct grpc_method methods[] = {
 	{ .name = "Echo", .raw = echo },
+	{ .name = "Give", .raw = give },
 	{ .name = "Hold", .raw = hold },
 	{ .name = "Count", .raw = count, .stream = true },
 };
@@ -165,6 +176,7 @@ static int64_t in_ms(int64_t ms)
 static void large(struct job *job)
 {
 	CLEANUP(client_free) struct grpc_client *c = NULL;
+	static const char *const paths[] = { "/t.T/Echo", "/t.T/Give", "/t.T/Echo", "/t.T/Give" };
 	CLEANUP(buf_done) struct buf out = BUF_INIT(GRPC_MESSAGE_MAX);
 	autofree uint8_t *data = mem_new(GRPC_MESSAGE_MAX + 1, 1);
 	struct err err = ERR_INIT;
@@ -172,11 +184,12 @@ static void large(struct job *job)
 	for (size_t i = 0; i < GRPC_MESSAGE_MAX; i++)
 		data[i] = (uint8_t)(i * 31 >> 8);
 	CHECK(job, grpc_client_new(address, in_ms(1000), &c, &err) == 0);
-	for (int i = 0; i < 2; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
 		out.len = 0;
-		CHECK(job, grpc_client_call(c, "/t.T/Echo", data, GRPC_MESSAGE_MAX, in_ms(20000), &out, &err) == 0);
+		CHECK(job, grpc_client_call(c, paths[i], data, GRPC_MESSAGE_MAX, in_ms(20000), &out, &err) == 0);
 		CHECK(job, out.len == GRPC_MESSAGE_MAX && !memcmp(out.data, data, out.len));
 	}
+	CHECK(job, grpc_client_call(c, "/t.T/Give", "", 0, in_ms(20000), NULL, &err) == 0);
 	CHECK(job, grpc_client_call(c, "/t.T/Echo", data, GRPC_MESSAGE_MAX + 1, in_ms(20000), &out, &err) < 0);
 	CHECK(job, err.kind == ERR_LIMIT);
 }
