@@ -7,8 +7,8 @@
 #include "cri/samples.h"
 #include "image/image.h"
 #include "stream/stream.h"
+#include "sys/sys.h"
 
-#include <malloc.h>
 #include <stdio.h>
 
 /* so long after the last change nobody is waiting for an answer, most likely */
@@ -35,7 +35,7 @@ static void end(struct cri_call *c, int code, const char *text)
 	buf_done(&c->rows);
 	arena_done(&c->arena);
 	cri->open_calls--;
-	/* what operations leave free in the heap goes back to the kernel, but not between two of them */
+	/* what operations needed goes back to the kernel, but not between two of them */
 	if (answer.changes)
 		event_timer_set(cri->trim, time_now_mono() + TRIM_AFTER);
 	free(c);
@@ -43,7 +43,7 @@ static void end(struct cri_call *c, int code, const char *text)
 
 static void on_trim(void *user)
 {
-	malloc_trim(0);
+	sys_rest();
 }
 
 static void fail(struct cri_call *c, const struct err *err)
@@ -249,7 +249,7 @@ static struct grpc_method *make_methods(const struct cri_method *rows, size_t n)
 int cri_new(const struct cri_settings *settings, struct cri **ret)
 {
 	struct cri *cri = mem_new(1, sizeof(*cri));
-	int r = event_timer_new(settings->loop, INT64_MAX, on_trim, cri, &cri->trim);
+	int r = event_timer_new(settings->loop, time_now_mono() + TRIM_AFTER, on_trim, cri, &cri->trim);
 
 	if (r < 0) {
 		free(cri);

@@ -15,6 +15,7 @@
  *	sys/proc.h    clone3, pidfds, start times, boot id
  *	sys/mount.h   fsopen, fsconfig, fsmount, open_tree, move_mount, mount_setattr
  *	sys/spawn.h   run a program to its end with input, bounded output and a deadline
+ *	sys/rest.h    give up memory that is not needed for now
  */
 #pragma once
 
@@ -23,4 +24,5 @@
 #include "sys/mount.h"
 #include "sys/path.h"
 #include "sys/proc.h"
+#include "sys/rest.h"
 #include "sys/spawn.h"
