@@ -55,8 +55,8 @@ pressure_start() {
 
 pressure_end() {
 	[ -n "${hog_group:-}" ] || return 0
-	kill -KILL $(cat "$dir/pressure") $(cat "$hog_group/cgroup.procs") 2>/dev/null
-	for _ in $(seq 100); do rmdir "$hog_group" 2>/dev/null && break; kill -KILL $(cat "$hog_group/cgroup.procs") 2>/dev/null; sleep 0.05; done
+	kill -KILL $(cat "$dir/pressure") $(cat "$hog_group/cgroup.procs") 2>/dev/null || true
+	for _ in $(seq 100); do rmdir "$hog_group" 2>/dev/null && break; kill -KILL $(cat "$hog_group/cgroup.procs") 2>/dev/null || true; sleep 0.05; done
 	hog_group=
 }
 
@@ -164,7 +164,7 @@ dead_away() { # combinations
 		[[ $o == *c* ]] || continue
 		ends_right "$o" || return 1
 		log=$dir/logs/m-$o-$born/v$cycle.log
-		whole_log "$log" && rm "$log" || return 1
+		whole_log "$log" || return 1
 		gone+=("${victim[$o]}")
 		victim[$o]=
 	done
