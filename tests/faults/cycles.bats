@@ -7,7 +7,9 @@
 #   CYCLES=100            so many, under pressure (more than one): busy loops (PRESSURE_LOOPS, one a core), and a process
 #                         that always wants more memory than its cgroup has
 #   DEATHS_SECONDS=800    after which no more of them begin
-#   DEATHS_REPORT=FILE    a line for each combination
+#   FAULTS_REPORTS=DIR    "deaths" there gets a line for each state that became right, and for each end
+#
+# FAULTS=all is a hundred of them.
 
 bats_require_minimum_version 1.5.0
 load ../cri/daemon.bash
@@ -216,6 +218,7 @@ summary() {
 
 @test "all seven combinations" {
 	local cycle born until=$((SECONDS + ${DEATHS_SECONDS:-100000})) cycles=${CYCLES:-1} bad=0
+	[ "${FAULTS:-}" != all ] || cycles=${CYCLES:-100}
 	: >"$dir/right-after"
 	: >"$dir/codes"
 	[ "$cycles" -eq 1 ] || pressure_start
@@ -228,6 +231,6 @@ summary() {
 	[ $bad -ne 0 ] || [ ${#pod[@]} -eq 0 ] || pods_down
 	pressure_end
 	[ "$cycles" -eq 1 ] || summary | sed 's/^/# /' >&3
-	[ -z "${DEATHS_REPORT:-}" ] || summary >>"$DEATHS_REPORT"
+	[ -z "${FAULTS_REPORTS:-}" ] || { sed 's/^/right /' "$dir/right-after"; sed 's/^/end /' "$dir/codes"; } >>"$FAULTS_REPORTS/deaths"
 	[ $bad -eq 0 ]
 }

@@ -55,7 +55,7 @@ matrix() { # name of the report, arguments of matrix.py
 
 @test "killed at any time, without fault points: the request sent again succeeds, nothing is left" {
 	if [ "${FAULTS:-}" = all ]; then
-		matrix random --random 90 --budget "${FAULTS_SECONDS:-1e9}"
+		matrix random --random 90 --slice "${FAULTS_SLICE:-1/1}" --budget "${FAULTS_SECONDS:-1e9}"
 	else
 		matrix random --random 9 --budget 30
 	fi

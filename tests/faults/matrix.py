@@ -380,10 +380,14 @@ def cases(o):
     if o.random:
         timed_case.takes = measure()
         rng = random.Random(4711)
+        part, parts = (int(n) for n in o.slice.split("/"))
         for i in range(o.random):
+            share = rng.random()
+            # every part has all requests
+            if i // len(Life.STEPS) % parts != part - 1:
+                continue
             step = Life.STEPS[i % len(Life.STEPS)]
             victim = "daemon" if i // len(Life.STEPS) % 2 == 0 else "shim"
-            share = rng.random()
             yield step, f"{victim} killed in {step}", f"{victim} dies", lambda s=step, v=victim, h=share: timed_case(
                 s, h, v, i)
         return
