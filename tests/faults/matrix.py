@@ -139,6 +139,10 @@ class Life:
 
 # ---- what may be left: nothing ----
 
+# by cases before, which have failed for it: it is held against them only
+ALREADY_LEFT = set()
+
+
 def left_over():
     left = [line.split()[4] for line in read("/proc/self/mountinfo").splitlines()
             if WORK + "/" in line and NODE not in line]
@@ -157,10 +161,9 @@ def left_over():
             words = read(f"/proc/{pid}/cmdline")
             if f"{WORK}/state" in words:
                 left.append(f"process {pid} {words[:80]!r}")
-    for what, *args in (("pods", "pods", "-q"), ("containers", "ps", "-aq")):
-        if crictl(*args).stdout.strip():
-            left.append(f"{what} on the list")
-    return sorted(set(left))
+    for what, *args in (("pod", "pods", "-q"), ("container", "ps", "-aq")):
+        left += [f"{what} {i} on the list" for i in crictl(*args).stdout.split()]
+    return sorted(set(left) - ALREADY_LEFT)
 
 
 def all_gone():
@@ -197,9 +200,11 @@ def until_done(life, step):
 
 def clean():
     start_if_dead()
-    for pod in crictl("pods", "-q").stdout.split():
-        crictl("rmp", "-f", pod)
-    crictl("rmi", IMAGE)
+    for args in [("rmp", "-f", pod) for pod in crictl("pods", "-q").stdout.split()] + [("rmi", IMAGE)]:
+        try:
+            crictl(*args)
+        except subprocess.TimeoutExpired:
+            pass  # what it leaves is ALREADY_LEFT
 
 
 def lead(name, before=None, images=True):
@@ -443,6 +448,7 @@ def main():
             failures.append(f"{request}: {point}: {action}: {e}")
             print(failures[-1], flush=True)
             clean()
+            ALREADY_LEFT.update(left_over())
         rows.setdefault((request, point), {})[action] = verdict
         report()  # also of a run that is ended early
     print(report())
