@@ -89,22 +89,25 @@ static int look_below(const int *fds, size_t n, const char *path, enum below *re
 	return r < 0 ? r : 0;
 }
 
-static void copy_xattrs(int from, int to)
+/* As unpacking does: what this file system does not take of user.* is no reason to fail, a full one is. */
+static int copy_xattrs(int from, int to)
 {
-	char from_path[SYS_FD_PATH_MAX], to_path[SYS_FD_PATH_MAX], names[4096];
-	autofree char *value = mem_new(XATTR_MAX, 1);
-	ssize_t n = listxattr(sys_fd_path(from, from_path), names, sizeof(names));
+	char from_path[SYS_FD_PATH_MAX], to_path[SYS_FD_PATH_MAX];
+	autofree char *value = mem_new(XATTR_MAX, 1), *names = mem_new(XATTR_MAX, 1);
+	ssize_t n = listxattr(sys_fd_path(from, from_path), names, XATTR_MAX);
 
 	sys_fd_path(to, to_path);
 	for (const char *name = names; n > 0 && name < names + n; name += strlen(name) + 1) {
 		ssize_t len;
 
-		if (str_skip_prefix(name, "trusted.overlay."))
+		if (str_skip_prefix(name, "trusted.overlay.") || str_eq(name, "security.selinux"))
 			continue;
 		len = getxattr(from_path, name, value, XATTR_MAX);
-		if (len >= 0)
-			setxattr(to_path, name, value, (size_t)len, 0);
+		if (len < 0 || (setxattr(to_path, name, value, (size_t)len, 0) < 0 && errno != EPERM &&
+				errno != EOPNOTSUPP))
+			return -errno;
 	}
+	return n < 0 && errno != EOPNOTSUPP ? -errno : 0;
 }
 
 static int copy_metadata(int layer, const char *path, int from)
@@ -118,7 +121,9 @@ static int copy_metadata(int layer, const char *path, int from)
 	if (fstat(from, &st) < 0 || fchown(fd, st.st_uid, st.st_gid) < 0 ||
 	    fchmod(fd, st.st_mode & 07777) < 0)
 		return -errno;
-	copy_xattrs(from, fd);
+	r = copy_xattrs(from, fd);
+	if (r < 0)
+		return r;
 	return futimens(fd, (struct timespec[2]){ st.st_atim, st.st_mtim }) < 0 ? -errno : 0;
 }
 

@@ -141,6 +141,7 @@ static int copy_node(int from, const struct stat *st, int dir, const char *name)
 	char target[PATH_MAX];
 	struct stat before;
 	ssize_t n;
+	int r;
 
 	if (fstat(dir, &before) < 0 || unlinkat(dir, name, 0) < 0)
 		return -errno;
@@ -160,7 +161,9 @@ static int copy_node(int from, const struct stat *st, int dir, const char *name)
 	fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	copy_attributes(from, fd);
+	r = copy_attributes(from, fd);
+	if (r < 0 && r != -EPERM)
+		return r;
 	if (utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	return keep_times(dir, &before);

@@ -66,12 +66,19 @@ static int db_error(struct store *s, int code, struct err *err)
 		{ SQLITE_BUSY, ERR_UNAVAILABLE, EBUSY },
 	};
 	const char *what = s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(code);
+	int number;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if ((code & 0xff) == rows[i].code) {
 			err_set(err, rows[i].kind, "meta.db: %s", what);
 			return -rows[i].number;
 		}
+	/* what the kernel said, where SQLite kept it; the index beside the log only grows, so there is no space */
+	number = (code & 0xff) == SQLITE_IOERR && s->db ? sqlite3_system_errno(s->db) : 0;
+	if (!number && code == SQLITE_IOERR_SHMSIZE)
+		number = ENOSPC;
+	if (number)
+		return err_sys(err, number, "meta.db: %s (%d)", what, code);
 	err_set(err, ERR_INTERNAL, "meta.db: %s (%d)", what, code);
 	return -EIO;
 }
