@@ -76,7 +76,7 @@ ssize_t sys_recv_fds(int sock, void *data, size_t len, int *fds, size_t *n)
 			got++;
 		}
 	}
-	if (got > most || msg.msg_flags & MSG_CTRUNC) {
+	if (got > most || msg.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) {
 		for (size_t i = 0; i < got && i < most; i++)
 			close(fds[i]);
 		*n = 0;

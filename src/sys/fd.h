@@ -16,7 +16,8 @@ int sys_send_fds(int sock, const void *data, size_t len, const int *fds, size_t 
 
 /*
  * Receives one message: bytes read, 0 at end of stream. Descriptors come close-on-exec;
- * at most *n are taken (-EMSGSIZE and all closed when there were more), *n says how many.
+ * at most *n are taken (-EMSGSIZE and all closed when there were more, or when the message is
+ * longer than len), *n says how many.
  */
 ssize_t sys_recv_fds(int sock, void *data, size_t len, int *fds, size_t *n);
 
