@@ -123,3 +123,17 @@ configure() { # the registries section, on stdin
 	run caisson pull -u me:wrong "$served/p:1"
 	[[ "$output" == *"(status 401, UNAUTHORIZED: who are you) (credentials from the request)" ]]
 }
+
+@test "at rest after pulls it takes at most 8 MiB, though libcurl and its libraries stay loaded" {
+	[[ $build == *san* ]] && skip "a sanitizer takes its own"
+	local rss
+	grep -q libcurl "/proc/$(daemon_pid)/maps"
+	# all that is resident, so that nobody else who maps the same libraries makes it smaller
+	for _ in $(seq 100); do
+		rss=$(awk '/^Rss:/ { print $2 }' "/proc/$(daemon_pid)/smaps_rollup")
+		[ "$rss" -gt 8192 ] || break
+		sleep 0.1
+	done
+	echo "$rss kB"
+	[ "$rss" -le 8192 ]
+}
