@@ -100,13 +100,14 @@ int cgroup_oom_logged(const struct cgroup *cg, int log, pid_t init, uint64_t *re
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
 	int h = cg->host->of[CGROUP_MEMORY];
-	const char *directory = h < 0 ? NULL : cgroup_directory(cg, (size_t)h, &a);
+	const char *directory = h < 0 ? NULL : cgroup_directory(cg, (size_t)h, &a), *path;
 	char record[RECORD_SIZE];
 	bool anywhere = !sees_all(), init_counted = false;
 	uint64_t kills = 0;
 
 	if (!directory)
 		return err_set(err, ERR_NOT_FOUND, "cgroup memory: %s is not there", cg->path);
+	path = directory + strlen(cg->host->hierarchies[h].mount);
 	for (;;) {
 		ssize_t n = read(log, record, sizeof(record) - 1);
 		enum cgroup_oom_record what;
@@ -118,7 +119,7 @@ int cgroup_oom_logged(const struct cgroup *cg, int log, pid_t init, uint64_t *re
 		if (n <= 0)
 			return err_sys(err, n < 0 ? errno : EIO, "read /dev/kmsg");
 		record[n] = '\0';
-		what = cgroup_oom_parse(record, directory + strlen(cg->host->hierarchies[h].mount), anywhere, init);
+		what = cgroup_oom_parse(record, path, anywhere, init);
 		if (what == CGROUP_OOM_OTHER || (what == CGROUP_OOM_INIT && init_counted))
 			continue;
 		init_counted |= what != CGROUP_OOM_INSIDE;

@@ -42,8 +42,8 @@ static int parse_ranges(const char *name, const char **text, const struct ns_id_
 			return err_set(err, ERR_INVALID, "%s[%zu] is not INSIDE-OUTSIDE-SIZE", name, n);
 		outside = numbers[1];
 		if (relative && ns_maps_find(own, n_own, numbers[1], &outside) < 0)
-			return err_set(err, ERR_INVALID, "%s[%zu]: %u is no id of the container's user namespace",
-				       name, n, numbers[1]);
+			return err_set(err, ERR_INVALID, "%s[%zu]: %u is no id of the container's user "
+				       "namespace", name, n, numbers[1]);
 		maps[n++] = (struct ns_id_map){ numbers[0], outside, numbers[2] };
 		if (*p == '#')
 			continue;
@@ -67,9 +67,11 @@ int mnt_idmap_parse(const char *text, const struct mnt_idmap *own, struct arena 
 		int r;
 
 		if ((rest = str_skip_prefix(p, "uids=")) && !out.n_uids)
-			r = parse_ranges("uids", &rest, own->uids, own->n_uids, a, &out.uids, &out.n_uids, err);
+			r = parse_ranges("uids", &rest, own->uids, own->n_uids, a, &out.uids, &out.n_uids,
+					 err);
 		else if ((rest = str_skip_prefix(p, "gids=")) && !out.n_gids)
-			r = parse_ranges("gids", &rest, own->gids, own->n_gids, a, &out.gids, &out.n_gids, err);
+			r = parse_ranges("gids", &rest, own->gids, own->n_gids, a, &out.gids, &out.n_gids,
+					 err);
 		else
 			r = err_set(err, ERR_INVALID, "\"%s\" is not uids=…;gids=…, each once", text);
 		if (r < 0)

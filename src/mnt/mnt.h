@@ -117,7 +117,10 @@ int mnt_overlay_parse(const char *const *data, size_t n, struct arena *a, const 
 
 /* ---- the plan ----------------------------------------------------------------------- */
 
-enum mnt_kind { MNT_BIND, MNT_FS, MNT_OVERLAY, MNT_CGROUP, MNT_REMOUNT, MNT_LINK /* no mount: a symbolic link */ };
+enum mnt_kind {
+	MNT_BIND, MNT_FS, MNT_OVERLAY, MNT_CGROUP, MNT_REMOUNT,
+	MNT_LINK, /* no mount: a symbolic link is made */
+};
 
 struct mnt_entry {
 	enum mnt_kind kind;

@@ -85,13 +85,14 @@ static int open_bind(struct mnt_plan *plan, struct mnt_entry *e, struct err *err
 	const struct mnt_options *o = &e->options;
 	struct statfs fs;
 	struct stat st;
+	unsigned flags;
 	int r;
 
 	r = o->copy_link ? read_link(plan, e, err) : 0;
 	if (r)
 		return r < 0 ? r : 0;
-	r = sys_clone_tree(AT_FDCWD, e->source,
-			   (o->bind_rec ? AT_RECURSIVE : 0) | (o->source_link ? AT_SYMLINK_NOFOLLOW : 0), &e->fd);
+	flags = (o->bind_rec ? AT_RECURSIVE : 0) | (o->source_link ? AT_SYMLINK_NOFOLLOW : 0);
+	r = sys_clone_tree(AT_FDCWD, e->source, flags, &e->fd);
 	if (r < 0)
 		return err_sys(err, r, "source %s", e->source);
 	if (fstat(e->fd, &st) < 0)

@@ -147,7 +147,8 @@ static int other_word(const char *word, struct mnt_options *o, struct err *err)
 		return 0;
 	}
 	/* fsconfig(2) takes 256 bytes with the final zero, of a key as of a value */
-	if (strcspn(word, "=") > 255 || (!str_skip_prefix(word, "lowerdir=") && value && strlen(value + 1) > 255))
+	if (strcspn(word, "=") > 255 ||
+	    (!str_skip_prefix(word, "lowerdir=") && value && strlen(value + 1) > 255))
 		return err_set(err, ERR_INVALID, "option \"%.40s…\" is too long", word);
 	o->data[o->n_data++] = word;
 	return 0;
@@ -193,7 +194,8 @@ int mnt_options_parse(const char *const *list, size_t n, struct arena *a, struct
 		}
 	}
 	if (o.copy_link && (o.source_link || o.target_link))
-		return err_set(err, ERR_INVALID, "copy-symlink goes with neither src-nofollow nor dest-nofollow");
+		return err_set(err, ERR_INVALID,
+			       "copy-symlink goes with neither src-nofollow nor dest-nofollow");
 	/* what is said of the whole tree holds for its top unless the top was named itself */
 	*ret = o;
 	return 0;

@@ -163,7 +163,8 @@ static int add(struct mnt_plan *plan, const struct mnt_spec *spec, const char *b
 		e.n_gids = maps.n_gids;
 	}
 	if ((o->copy_link || o->source_link || o->target_link) && e.kind != MNT_BIND)
-		return err_set(err, ERR_INVALID, "copy-symlink, src-nofollow and dest-nofollow are for bind mounts");
+		return err_set(err, ERR_INVALID,
+			       "copy-symlink, src-nofollow and dest-nofollow are for bind mounts");
 	if (o->idmap && e.kind != MNT_BIND && e.kind != MNT_OVERLAY)
 		return err_set(err, ERR_UNSUPPORTED, "only bind mounts and overlays can be idmapped");
 	e.pseudo = e.kind == MNT_FS && (str_eq(e.type, "proc") || str_eq(e.type, "sysfs"));

@@ -72,7 +72,8 @@ int mnt_target_open(struct mnt_plan *plan, const struct mnt_entry *e, int *ret_f
 
 	if (e->pseudo)
 		return open_plain(plan, e->target, ret_fd, err);
-	r = sys_open_in(plan->root_fd, e->target, O_PATH | (e->options.target_link ? O_NOFOLLOW : 0), 0, ret_fd);
+	r = sys_open_in(plan->root_fd, e->target, O_PATH | (e->options.target_link ? O_NOFOLLOW : 0), 0,
+			ret_fd);
 	if (r == -ENOENT && e->kind != MNT_REMOUNT) {
 		if ((e->kind == MNT_BIND || e->kind == MNT_OVERLAY) && !e->is_dir)
 			r = sys_mkfile_in(plan->root_fd, e->target, 0755, 0644, ret_fd);

@@ -40,7 +40,7 @@ oci_teardown() {
 	local id left=0
 	for id in $(rt list -q 2>/dev/null); do
 		# a runtime that hangs is a failure, not the end of the suite
-		timeout -k 1 30 "$RUNTIME" --root "$ROOT" delete -f "$id" 3>&- && continue
+		timeout -k 1 20 "$RUNTIME" --root "$ROOT" delete -f "$id" 3>&- && continue
 		left=1
 		find /sys/fs/cgroup -path "*$CG*" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u | xargs -r kill -KILL
 	done

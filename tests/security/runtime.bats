@@ -82,7 +82,7 @@ soon() { timeout -k 1 10 "$RUNTIME" --root "$ROOT" "$@" 3>&-; }
 @test "CVE-2021-30465, CVE-2024-45310: a destination that is exchanged for a link stays inside" {
 	command -v python3 >/dev/null || skip "needs python3"
 	mkdir -p "$B/rootfs/a/dir" "$B/rootfs/b"
-	ln -s ../../../../../../../../../../../../../../ "$B/rootfs/a/link"
+	ln -s / "$B/rootfs/a/link"
 	cat >"$T/race.py" <<-X
 		import ctypes, time
 		libc = ctypes.CDLL(None)
@@ -99,12 +99,14 @@ soon() { timeout -k 1 10 "$RUNTIME" --root "$ROOT" "$@" 3>&-; }
 	[ ! -e /caisson-race ]
 	# one that leads to a directory of the host that is there: what is mounted shows inside
 	mkdir -p "$T/victim/sub"
-	rm -rf "$B/rootfs/a/link" "$B/rootfs/a/dir"
-	ln -s "../../../../../../../../../../../../../../..$T/victim" "$B/rootfs/a/link"
-	spec '.mounts[-1].destination="/a/link/sub" | .process.args=["cat","/proc/self/mountinfo"]'
-	run_c1
-	[ "$status" = 0 ]
-	grep -q " $T/victim/sub .* - tmpfs t " <<<"$output"
+	for to in "$T/victim" "../../../../../../../../../../../../../../..$T/victim"; do
+		rm -rf "$B/rootfs/a/link" "$B/rootfs/a/dir"
+		ln -s "$to" "$B/rootfs/a/link"
+		spec '.mounts[-1].destination="/a/link/sub" | .process.args=["cat","/proc/self/mountinfo"]'
+		run_c1
+		[ "$status" = 0 ]
+		grep -q " $T/victim/sub .* - tmpfs t " <<<"$output"
+	done
 }
 
 @test "CVE-2022-29162, CVE-2022-27650: no inheritable capabilities unless asked for" {
@@ -129,6 +131,7 @@ soon() { timeout -k 1 10 "$RUNTIME" --root "$ROOT" "$@" 3>&-; }
 	for n in $(seq 3 40); do
 		spec '.process.cwd=$d | .process.args=["pwd"]' --arg d "/proc/self/fd/$n"
 		run_c1
+		[ "$status" != 124 ]
 		[ "$status" != 0 ] || [ "$output" = "/proc/self/fd/$n" ]
 		spec '.process.cwd="/" | .process.args=[$d]' --arg d "/proc/self/fd/$n/bin/true"
 		run_c1
