@@ -138,27 +138,41 @@ CRI_METHOD(export)
 {
 	const Caisson__V1__ExportRequest *req = request;
 	Caisson__V1__ExportResponse *res = OWN_NEW(c, export_response);
-	struct image_export what = { .name = req->image, .path = req->path, .directory = req->directory };
-	struct image_exported done;
+	const size_t n = 1 + req->n_more;
+	const char **names = arena_new(&c->arena, n, sizeof(*names));
+	struct image_exported *done = arena_new(&c->arena, n, sizeof(*done));
+	struct image_export what = { .names = names, .n_names = n, .path = req->path, .directory = req->directory };
 	int r;
 
 	cri_subject(c, "%s %s", req->image, req->path);
-	r = required(req->image, "image", err);
-	if (r < 0)
-		return r;
+	names[0] = req->image;
+	for (size_t i = 1; i < n; i++)
+		names[i] = req->more[i - 1];
+	for (size_t i = 0; i < n; i++)
+		if ((r = required(names[i], "image", err)) < 0)
+			return r;
 	if (req->path[0] != '/')
 		return wire_wrong(NULL, "path", err, "%s is no absolute path", req->path);
 	if (str_eq(req->format, "docker"))
 		what.format = IMAGE_EXPORT_DOCKER;
 	else if (*req->format && !str_eq(req->format, "oci"))
 		return wire_wrong(NULL, "format", err, "%s is neither oci nor docker", req->format);
-	r = image_export(c->cri->settings.images, &what, &done, err);
+	r = image_export(c->cri->settings.images, &what, done, err);
 	malloc_trim(0);
 	if (r < 0)
 		return r;
-	c->result = res->image_id = arena_strdup(&c->arena, done.id);
-	res->digest = arena_strdup(&c->arena, done.digest);
-	res->made_anew = done.made_anew;
+	c->result = res->image_id = done[0].id;
+	res->digest = done[0].digest;
+	res->made_anew = done[0].made_anew;
+	res->more = arena_new(&c->arena, n, sizeof(*res->more));
+	for (size_t i = 1; i < n; i++) {
+		Caisson__V1__Exported *m = OWN_NEW(c, exported);
+
+		m->image_id = done[i].id;
+		m->digest = done[i].digest;
+		m->made_anew = done[i].made_anew;
+		res->more[res->n_more++] = m;
+	}
 	cri_reply(c, res);
 	return 0;
 }

@@ -20,16 +20,18 @@
 
 #define OCI_TYPE "application/vnd.oci.image."
 
+/* One image on its way. */
 struct exporting {
 	struct image_table *table;
 	const struct image_export *what;
+	const char *name;
 	struct image *img;
-	struct store_lease *lease;
 	struct store_layer *layers;
 	size_t n_layers;
 	struct bundle *bundle;
 	struct buf list;   /* of layers: descriptors, or names */
 	struct buf config;
+	struct buf *index; /* of all images: what index.json or manifest.json lists */
 	struct image_exported *ret;
 };
 
@@ -199,7 +201,7 @@ static const char *tag_of(const struct exporting *x)
 	char canonical[REFERENCE_TEXT_MAX];
 	struct reference ref;
 
-	if (reference_parse(x->what->name, &ref, NULL) == 0) {
+	if (reference_parse(x->name, &ref, NULL) == 0) {
 		reference_format(&ref, canonical);
 		for (size_t i = 0; i < x->img->n_repo_tags; i++)
 			if (str_eq(x->img->repo_tags[i], canonical))
@@ -222,10 +224,10 @@ static bool old_manifest(struct exporting *x, struct buf *out)
 
 static int put_oci_documents(struct exporting *x, struct err *err)
 {
-	CLEANUP(buf_done) struct buf manifest = BUF_INIT(OCI_MANIFEST_MAX), index = BUF_INIT(65536);
+	CLEANUP(buf_done) struct buf manifest = BUF_INIT(OCI_MANIFEST_MAX);
 	char config[DIGEST_TEXT], digest[DIGEST_TEXT];
 	const char *tag = tag_of(x), *colon = strrchr(tag, ':');
-	static const char layout[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
+	struct buf *index = x->index;
 	int r = put_blob(x, x->config.data, x->config.len, config, err);
 
 	if (r == 0 && !old_manifest(x, &manifest)) {
@@ -241,95 +243,135 @@ static int put_oci_documents(struct exporting *x, struct err *err)
 		r = put_blob(x, manifest.data, manifest.len, digest, err);
 	if (r < 0)
 		return r;
-	buf_printf(&index,
-		   "{\"schemaVersion\":2,\"mediaType\":\"" OCI_TYPE "index.v1+json\",\"manifests\":["
-		   "{\"mediaType\":\"" OCI_TYPE "manifest.v1+json\",\"digest\":\"%s\",\"size\":%zu",
-		   digest, manifest.len);
+	buf_printf(index,
+		   "%s{\"mediaType\":\"" OCI_TYPE "manifest.v1+json\",\"digest\":\"%s\",\"size\":%zu",
+		   index->len ? "," : "", digest, manifest.len);
 	if (*tag) {
-		buf_puts(&index, ",\"annotations\":{\"org.opencontainers.image.ref.name\":");
-		json_put_string(&index, colon + 1);
-		buf_puts(&index, ",\"io.containerd.image.name\":");
-		json_put_string(&index, tag);
-		buf_puts(&index, "}");
+		buf_puts(index, ",\"annotations\":{\"org.opencontainers.image.ref.name\":");
+		json_put_string(index, colon + 1);
+		buf_puts(index, ",\"io.containerd.image.name\":");
+		json_put_string(index, tag);
+		buf_puts(index, "}");
 	}
-	buf_puts(&index, "}]}");
 	snprintf(x->ret->id, sizeof(x->ret->id), "%s", config);
 	snprintf(x->ret->digest, sizeof(x->ret->digest), "%s", digest);
-	r = bundle_put_text(x->bundle, "oci-layout", layout, strlen(layout), err);
-	return r < 0 ? r : bundle_put_text(x->bundle, "index.json", index.data, index.len, err);
+	r = buf_puts(index, "}");
+	return r < 0 ? err_sys(err, r, "index") : 0;
 }
 
 static int put_docker_documents(struct exporting *x, struct err *err)
 {
-	CLEANUP(buf_done) struct buf list = BUF_INIT(OCI_MANIFEST_MAX);
 	const char *tag = tag_of(x);
+	struct buf *index = x->index;
 	char name[96];
 	int r;
 
 	digest_of(x->config.data, x->config.len, x->ret->id);
 	snprintf(name, sizeof(name), "%s.json", x->ret->id + strlen("sha256:"));
 	r = bundle_put_text(x->bundle, name, x->config.data, x->config.len, err);
-	buf_printf(&list, "[{\"Config\":\"%s\",\"RepoTags\":[", name);
+	if (r < 0)
+		return r;
+	buf_printf(index, "%s{\"Config\":\"%s\",\"RepoTags\":[", index->len ? "," : "", name);
 	if (*tag)
-		json_put_string(&list, tag);
-	buf_puts(&list, "],\"Layers\":[");
-	buf_append(&list, x->list.data, x->list.len);
-	buf_puts(&list, "]}]");
-	return r < 0 ? r : bundle_put_text(x->bundle, "manifest.json", list.data, list.len, err);
+		json_put_string(index, tag);
+	buf_puts(index, "],\"Layers\":[");
+	buf_append(index, x->list.data, x->list.len);
+	r = buf_puts(index, "]}");
+	return r < 0 ? err_sys(err, r, "manifest.json") : 0;
 }
 
-/* ---- the image ---- */
-
-static int export_all(struct exporting *x, struct err *err)
+/* What lists all of them. */
+static int put_index(struct bundle *b, enum image_export_format format, const struct buf *list, struct err *err)
 {
-	int r = bundle_new(x->what->path, x->what->directory, &x->bundle, err);
+	static const char layout[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
+	CLEANUP(buf_done) struct buf out = BUF_INIT(OCI_MANIFEST_MAX + 256);
+	int r;
 
-	if (r == 0)
-		r = buf_puts(&x->config, x->img->config_json);
+	if (format == IMAGE_EXPORT_DOCKER) {
+		buf_puts(&out, "[");
+		buf_append(&out, list->data, list->len);
+		buf_puts(&out, "]");
+		return bundle_put_text(b, "manifest.json", out.data, out.len, err);
+	}
+	buf_puts(&out, "{\"schemaVersion\":2,\"mediaType\":\"" OCI_TYPE "index.v1+json\",\"manifests\":[");
+	buf_append(&out, list->data, list->len);
+	buf_puts(&out, "]}");
+	r = bundle_put_text(b, "oci-layout", layout, strlen(layout), err);
+	return r < 0 ? r : bundle_put_text(b, "index.json", out.data, out.len, err);
+}
+
+/* ---- the images ---- */
+
+static int export_one(struct exporting *x, struct err *err)
+{
+	int r = buf_puts(&x->config, x->img->config_json);
+
 	for (size_t i = 0; r == 0 && i < x->n_layers; i++)
 		r = export_layer(x, &x->layers[i], err);
 	if (r == 0)
 		r = x->what->format == IMAGE_EXPORT_DOCKER ? put_docker_documents(x, err) :
 							     put_oci_documents(x, err);
-	if (r == 0)
-		r = bundle_finish(x->bundle, err);
-	bundle_free(x->bundle);
+	buf_done(&x->list);
+	buf_done(&x->config);
+	return r < 0 ? err_wrap(err, r, "export %s", x->name) : 0;
+}
+
+static int write_bundle(struct exporting *all, const struct image_export *what, struct err *err)
+{
+	CLEANUP(buf_done) struct buf index = BUF_INIT(OCI_MANIFEST_MAX);
+	struct bundle *bundle = NULL;
+	int r = bundle_new(what->path, what->directory, &bundle, err);
+
+	if (r < 0)
+		return err_wrap(err, r, "export %s", what->names[0]);
+	for (size_t i = 0; r == 0 && i < what->n_names; i++) {
+		all[i].bundle = bundle;
+		all[i].index = &index;
+		r = export_one(&all[i], err);
+	}
+	if (r == 0 && ((r = put_index(bundle, what->format, &index, err)) < 0 || (r = bundle_finish(bundle, err)) < 0))
+		err_wrap(err, r, "export %s", what->names[0]);
+	bundle_free(bundle);
 	return r;
 }
 
 /* From here on the layers stay, whatever happens to the image. */
-static int hold_layers(struct exporting *x, struct err *err)
+static int hold_layers(struct exporting *x, struct store_lease *lease, struct err *err)
 {
 	WITH_MUTEX(&x->table->change);
-	int r = store_image_layers(x->table->store, x->img->id, &x->layers, &x->n_layers, err);
+	int r = image_get(x->table, x->name, &x->img, err);
 
+	if (r == 0)
+		r = store_image_layers(x->table->store, x->img->id, &x->layers, &x->n_layers, err);
 	for (size_t i = 0; r == 0 && i < x->n_layers; i++)
-		store_layer_hold(x->lease, x->layers[i].id);
-	return r;
+		store_layer_hold(lease, x->layers[i].id);
+	return r < 0 ? err_wrap(err, r, "export") : 0;
 }
 
 int image_export(struct image_table *t, const struct image_export *what, struct image_exported *ret,
 		 struct err *err)
 {
-	struct exporting x = { .table = t, .what = what, .ret = ret, .list = BUF_INIT(OCI_MANIFEST_MAX),
-			       .config = BUF_INIT(OCI_IMAGE_CONFIG_MAX) };
-	int r;
+	autofree struct exporting *all = mem_new(what->n_names + 1, sizeof(*all));
+	struct store_lease *lease;
+	int r = 0;
 
-	*ret = (struct image_exported){ 0 };
 	if (what->directory && what->format == IMAGE_EXPORT_DOCKER)
 		return err_set(err, ERR_INVALID, "export %s: a docker archive is a file, not a directory",
-			       what->name);
-	r = image_get(t, what->name, &x.img, err);
-	if (r < 0)
-		return err_wrap(err, r, "export");
-	x.lease = store_lease_new(t->store);
-	r = hold_layers(&x, err);
+			       what->names[0]);
+	lease = store_lease_new(t->store);
+	for (size_t i = 0; r == 0 && i < what->n_names; i++) {
+		ret[i] = (struct image_exported){ 0 };
+		all[i] = (struct exporting){ .table = t, .what = what, .name = what->names[i], .ret = &ret[i],
+					     .list = BUF_INIT(OCI_MANIFEST_MAX),
+					     .config = BUF_INIT(OCI_IMAGE_CONFIG_MAX) };
+		r = hold_layers(&all[i], lease, err);
+	}
 	if (r == 0)
-		r = export_all(&x, err);
-	store_lease_free(x.lease);
-	image_unref(x.img);
-	free(x.layers);
-	buf_done(&x.list);
-	buf_done(&x.config);
-	return r < 0 ? err_wrap(err, r, "export %s", what->name) : 0;
+		r = write_bundle(all, what, err);
+	store_lease_free(lease);
+	for (size_t i = 0; i < what->n_names; i++) {
+		image_unref(all[i].img);
+		free(all[i].layers);
+	}
+	return r;
 }

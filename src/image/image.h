@@ -296,19 +296,22 @@ int image_verify(struct image_table *t, const struct image_verify *what, image_d
 enum image_export_format { IMAGE_EXPORT_OCI, IMAGE_EXPORT_DOCKER };
 
 struct image_export {
-	const char *name;   /* as in image_get */
+	const char *const *names; /* as in image_get */
+	size_t n_names;     /* at least one; what they share is written once */
 	const char *path;   /* absolute */
 	enum image_export_format format;
 	bool directory;     /* an OCI layout as a directory, which is absent or empty; else a tar file */
 };
 
+/* Of one of them. */
 struct image_exported {
 	char id[80];        /* of what was written */
 	char digest[80];    /* of its manifest; "" in a docker archive */
 	size_t made_anew;   /* layers whose blobs were not kept: their streams, and so the id, are others */
 };
 
-/* Blocks. EXISTS for a directory that holds something; LIMIT for a full disk: nothing is left. */
+/* Blocks. ret: one for each name. EXISTS for a directory that holds something; LIMIT for a full disk: nothing
+ * is left. */
 int image_export(struct image_table *t, const struct image_export *what, struct image_exported *ret,
 		 struct err *err);
 

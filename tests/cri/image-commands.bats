@@ -58,6 +58,10 @@ import_busybox() { # NAME
 	skopeo inspect "oci:$WORK/layout.out:1" >/dev/null
 	caisson export --format docker -o "$WORK/docker.tar" "$REF" >/dev/null 2>&1
 	skopeo inspect "docker-archive:$WORK/docker.tar" >/dev/null
+	caisson tag "$REF" second.test/busybox:2
+	[ "$(caisson export -o "$WORK/two.tar" "$REF" second.test/busybox:2 2>/dev/null | wc -l)" = 2 ]
+	skopeo inspect "oci-archive:$WORK/two.tar:2" >/dev/null
+	caisson rmi second.test/busybox:2 >/dev/null
 	caisson rmi "$REF" >/dev/null
 	one=$(caisson import "$WORK/out.tar")
 	same "$(caisson import - piped.test/busybox:1 <"$WORK/docker.tar")" "$one" "the same image by both"

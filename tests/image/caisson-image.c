@@ -247,17 +247,21 @@ static int inspect(char **args, struct err *err)
 	return 0;
 }
 
-/* export REF PATH oci|docker [dir]: id, digest, layers made anew */
+/* export REF[,REF…] PATH oci|docker [dir]: id, digest, layers made anew, of each */
 static int export(char **args, struct err *err)
 {
-	struct image_export what = { .name = args[0], .path = args[1], .directory = args[3] != NULL,
+	const char *names[16];
+	struct image_exported done[ARRAY_LEN(names)];
+	struct image_export what = { .names = names, .path = args[1], .directory = args[3] != NULL,
 				     .format = str_eq(args[2], "docker") ? IMAGE_EXPORT_DOCKER :
 					     IMAGE_EXPORT_OCI };
-	struct image_exported done;
-	int r = image_export(table, &what, &done, err);
+	int r;
 
-	if (r == 0)
-		printf("%s\n%s\n%zu\n", done.id, done.digest, done.made_anew);
+	for (char *name; what.n_names < ARRAY_LEN(names) && (name = strsep(&args[0], ","));)
+		names[what.n_names++] = name;
+	r = image_export(table, &what, done, err);
+	for (size_t i = 0; r == 0 && i < what.n_names; i++)
+		printf("%s\n%s\n%zu\n", done[i].id, done[i].digest, done[i].made_anew);
 	return r;
 }
 

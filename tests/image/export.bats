@@ -195,3 +195,29 @@ same() {
 	[ "$(grep '^D ' "$T/diff" | tr '\n' ,)" = "D /large,D /many," ]
 	[ -z "$(image diff x.y/deep:1 x.y/deep:1)" ]
 }
+
+@test "several images go into one file, what they share once, and all come back" {
+	export KEEP_BLOBS=1
+	image import "$MADE/nasty" x.y/nasty:1 >/dev/null
+	image import "$MADE/flat" x.y/flat:2 >/dev/null
+	image tag x.y/nasty:1 other.z/again:3
+	want=$(image list | cut -d' ' -f3- | tr ' ' '\n' | grep -v '@' | sort)
+	for format in oci docker; do
+		run image export x.y/nasty:1,x.y/flat:2,other.z/again:3 "$T/$format.tar" "$format"
+		[ "${#lines[@]}" = "$([ $format = oci ] && echo 9 || echo 6)" ] # no digests in docker's
+		[ "${lines[0]}" = "${lines[-$([ $format = oci ] && echo 3 || echo 2)]}" ]
+		[ -z "$(tar -tf "$T/$format.tar" | sort | uniq -d)" ]
+		(
+			ROOT=$T/back-$format
+			image import "$T/$format.tar" >/dev/null
+			[ "$(image list | cut -d' ' -f3- | tr ' ' '\n' | grep -v '@' | sort)" = "$want" ]
+			[[ $(image verify all) == *" 0 0" ]]
+		)
+	done
+	skopeo inspect "oci-archive:$T/oci.tar:2" >/dev/null
+	skopeo inspect "docker-archive:$T/docker.tar:other.z/again:3" >/dev/null
+	# one that is not there: nothing is written
+	run image export x.y/nasty:1,x.y/none:1 "$T/none.tar" oci
+	[[ $output == "NOT_FOUND: export"*"x.y/none:1"* ]]
+	[ -z "$(ls "$T" | grep none)" ]
+}

@@ -100,6 +100,16 @@ static int absolute(const char *path, char out[PATH_MAX], struct err *err)
 										 path) : 0;
 }
 
+static void tell_exported(const char *id, const char *digest, uint64_t made_anew, bool print)
+{
+	if (made_anew)
+		fprintf(stderr, "caisson: %llu layers were made anew from their trees, since their blobs are not kept "
+				"(images.keep_blobs): the exported image has the id %s\n",
+			(unsigned long long)made_anew, id);
+	if (print)
+		printf("%s\n", *digest ? digest : id);
+}
+
 int cmd_export(struct client *c, int argc, char **argv, struct err *err)
 {
 	static const struct option options[] = {
@@ -120,7 +130,7 @@ int cmd_export(struct client *c, int argc, char **argv, struct err *err)
 		case 'd': req.directory = true; break;
 		default: return -EINVAL;
 		}
-	if (argc - optind != 1)
+	if (argc == optind)
 		return -EINVAL;
 	if (str_eq(path, "-") && (isatty(1) || req.directory))
 		return err_set(err, ERR_INVALID, "say where to: -o FILE, or a pipe");
@@ -128,16 +138,16 @@ int cmd_export(struct client *c, int argc, char **argv, struct err *err)
 	if (r < 0)
 		return r;
 	req.image = argv[optind];
+	req.more = argv + optind + 1;
+	req.n_more = (size_t)(argc - optind - 1);
 	req.path = real;
 	r = CALL(c, "Export", req, export_response, &res, err);
 	if (r < 0)
 		return r;
-	if (res->made_anew)
-		fprintf(stderr, "caisson: %llu layers were made anew from their trees, since their blobs are not kept "
-				"(images.keep_blobs): the exported image has the id %s\n",
-			(unsigned long long)res->made_anew, res->image_id);
-	if (!str_eq(path, "-"))
-		printf("%s\n", *res->digest ? res->digest : res->image_id);
+	tell_exported(res->image_id, res->digest, res->made_anew, !str_eq(path, "-"));
+	for (size_t i = 0; i < res->n_more; i++)
+		tell_exported(res->more[i]->image_id, res->more[i]->digest, res->more[i]->made_anew,
+			      !str_eq(path, "-"));
 	return 0;
 }
 
