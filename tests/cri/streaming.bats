@@ -230,6 +230,11 @@ streams() {
 	streams resize "$id"
 }
 
+@test "a terminal answers each key at once: exec and attach" {
+	typed=$(started typed 'exec cat' '{"stdin": true, "tty": true}')
+	streams typing "$id" "$typed" >&3
+}
+
 @test "a URL serves once, also when five come for it" { streams once "$id"; }
 
 @test "a hundred execs at once, each with its own words" { streams many "$id" 100; }
