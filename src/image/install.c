@@ -4,7 +4,7 @@
  * is published. Nothing is visible before; what a failure leaves goes with the leases.
  *
  * Memory of one pull: for each layer at work one body buffer of the transfer (1 MiB), the
- * decoder's input (128 KiB) and window, what is read ahead (1 MiB) and the writers' batches (900 KiB);
+ * decoder's input (128 KiB) and window, what is read ahead (1 MiB) and the writers' batches (800 KiB);
  * documents are bounded by their own limits.
  */
 #include "image/install.h"
