@@ -117,7 +117,7 @@ flat() { # before, after
 
 descriptors() { ls "/proc/$(daemon_pid)/fd" | wc -l; }
 
-settled() { flat "$before" "$(stock)"; }
+settled() { flat "$before" "$(stock)" || { diff <(echo "$kinds") <(leak_descriptors) | grep '^[<>]'; return 1; }; }
 
 @test "containers that come and go leave memory, descriptors, threads, disk, cgroups and mounts as they were" {
 	local parts=$((turns < 1000 ? 2 : 40)) part until=$((SECONDS + ${SCALE_SECONDS:-1000})) came=0
@@ -125,6 +125,7 @@ settled() { flat "$before" "$(stock)"; }
 	"$churn" turn 50 "$workers" "$SOCKET" "$(image busybox:1)" "$WORK/pods" >/dev/null
 	eventually 20 leak_at_rest
 	before=$(stock)
+	kinds=$(leak_descriptors)
 	report "before: $(tr '\n' ' ' <<<"$before")"
 	for part in $(seq "$parts"); do
 		out=$("$churn" turn $((turns / parts)) "$workers" "$SOCKET" "$(image busybox:1)" "$WORK/pods")
