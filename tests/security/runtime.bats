@@ -198,6 +198,9 @@ soon() { timeout -k 1 10 "$RUNTIME" --root "$ROOT" "$@" 3>&-; }
 	ln -s "../../../../../../../../../..$T/victim/new" "$B/rootfs/.krun_vm.json"
 	spec '.annotations={"run.oci.handler":"krun"}'
 	run_c1
+	spec 'del(.annotations)'
+	run_c1
+	[ "$status" = 0 ]
 	[ "$(cat "$T/victim/file")" = "the host's" ]
 	[ "$(ls "$T/victim")" = file ]
 	[ -L "$B/rootfs/.krun_config.json" ]

@@ -1,5 +1,5 @@
-# A restored container has the label that the caller of restore names: AppArmor's or SELinux's,
-# whichever this kernel runs with. Takes its time: only with VM_ALL=1.
+# A restored container has the AppArmor profile that the caller of restore names. Takes its time: only
+# with VM_ALL=1.
 load ../oci/lib
 
 setup() {
@@ -43,19 +43,4 @@ label() { tr -d '\0' <"/proc/$(rt state c1 | jq .pid)/attr/current"; }
 	run --separate-stderr restored --lsm-mount-context system_u:object_r:container_file_t:s0
 	[ "$status" = 1 ]
 	[[ "$stderr" == *"--lsm-mount-context: SELinux is not enabled here"* ]]
-}
-
-@test "--lsm-profile selinux: and --lsm-mount-context, instead of the labels of the images" {
-	[ -e /sys/fs/selinux/enforce ] || skip "this kernel runs without SELinux"
-	spec '.process.selinuxLabel="system_u:system_r:container_t:s0:c1,c2" | .linux.mountLabel="system_u:object_r:container_file_t:s0:c1,c2"
-		| .mounts+=[{destination:"/tmp",type:"tmpfs",source:"tmpfs"}]'
-	dumped
-	restored
-	[ "$(label)" = system_u:system_r:container_t:s0:c1,c2 ]
-	rt exec c1 grep ' /tmp ' /proc/self/mountinfo | grep -q 's0:c1,c2'
-	rt delete -f c1
-	restored --lsm-profile selinux:system_u:system_r:container_t:s0:c3,c4 \
-		--lsm-mount-context system_u:object_r:container_file_t:s0:c3,c4
-	[ "$(label)" = system_u:system_r:container_t:s0:c3,c4 ]
-	rt exec c1 grep ' /tmp ' /proc/self/mountinfo | grep -q 's0:c3,c4'
 }
