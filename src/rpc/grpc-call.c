@@ -335,6 +335,7 @@ void grpc_call_reply_buf(struct grpc_call *call, struct buf *message)
 		message->len = message->cap = 0;
 		queue(call, chunk);
 	}
+	buf_done(message);
 	answer(call, RPC_OK, "");
 }
 
