@@ -231,6 +231,7 @@ static void details_agree_with_the_statistics(void **state)
 	size_t n_memory, n_cpus, n_io;
 	struct cgroup *cg = make("details", &l, &a);
 	pid_t pid = run_inside(cg, NULL, burn);
+	bool memory_in_v2 = host->of[CGROUP_MEMORY] >= 0 && host->hierarchies[host->of[CGROUP_MEMORY]].version == 2;
 	uint64_t anon = 0, sum = 0;
 
 	for (int i = 0; i < 1000; i++) {
@@ -241,7 +242,7 @@ static void details_agree_with_the_statistics(void **state)
 		for (size_t k = 0; k < n_cpus; k++)
 			sum += cpus[k].usage_nsec;
 		for (size_t k = 0; k < n_memory; k++)
-			if (str_eq(memory[k].name, host->mode == CGROUP_V2 ? "anon" : "total_rss"))
+			if (str_eq(memory[k].name, memory_in_v2 ? "anon" : "total_rss"))
 				anon = memory[k].value;
 		if ((sum || !n_cpus) && (anon || !n_memory))
 			break;
