@@ -231,7 +231,8 @@ static void details_agree_with_the_statistics(void **state)
 	size_t n_memory, n_cpus, n_io;
 	struct cgroup *cg = make("details", &l, &a);
 	pid_t pid = run_inside(cg, NULL, burn);
-	bool memory_in_v2 = host->of[CGROUP_MEMORY] >= 0 && host->hierarchies[host->of[CGROUP_MEMORY]].version == 2;
+	int at = host->of[CGROUP_MEMORY];
+	bool memory_in_v2 = at >= 0 && host->hierarchies[at].version == 2;
 	uint64_t anon = 0, sum = 0;
 
 	for (int i = 0; i < 1000; i++) {
