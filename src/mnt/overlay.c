@@ -42,6 +42,17 @@ struct making {
 	struct err *err;
 };
 
+/*
+ * Asked before the kernel is given anything to do: an overlay that fails for its layers has already
+ * left "volatile" in its workdir, where no second one is made.
+ */
+static int serves_detached(int mount)
+{
+	autofd int clone = -EBADF;
+
+	return sys_clone_tree(mount, "", 0, &clone);
+}
+
 static int map_dir(struct making *m, const char *dir, size_t len, int *ret_fd)
 {
 	autofree char *path = len ? mem_printf("%.*s", (int)len, dir) : mem_strdup("/");
@@ -62,6 +73,8 @@ static int map_dir(struct making *m, const char *dir, size_t len, int *ret_fd)
 				"idmap the layers in %s (their file system must support it)", path);
 	if (m->top >= 0 && (r = sys_attach_mount(fd, m->top)) < 0)
 		return err_sys(m->err, r, "attach the idmapped layers in %s", path);
+	if (m->top < 0 && (r = serves_detached(fd)) < 0)
+		return err_sys(m->err, r, "layers in %s as a detached mount", path);
 	m->mapped = mem_grow(m->mapped, m->n_mapped + 1, sizeof(*m->mapped));
 	m->mapped[m->n_mapped++] = (struct mapped){ dir, len, *ret_fd = take_fd(&fd) };
 	return 0;

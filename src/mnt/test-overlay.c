@@ -143,6 +143,7 @@ static void idmapped_layers_show_other_owners_and_stay_as_they_are(opens_fn open
 	o.n_lowers = LAYERS;
 	o.upper = upper;
 	o.work = work;
+	o.is_volatile = true;
 	o.userns_fd = userns;
 	if (opens(&o, &fd, &err) < 0)
 		fail_msg("%s", err.text);

@@ -136,6 +136,21 @@ crictl() {
 	sysctl -qw fs.inotify.max_user_instances=128
 }
 
+@test "a pod with a user namespace has its layers idmapped, on kernels too that want them attached" {
+	map='.linux.security_context.namespace_options += {"pid": 1, "userns_options":
+		(["uids", "gids"] | map({(.): [{"container_id": 0, "host_id": 200000, "length": 65536}]}) | add + {"mode": 0})}'
+	jq "$map"'| .metadata.name = "mapped" | .metadata.uid = "u2"' $DIR/pod.json >$DIR/mapped-pod.json
+	jq "$map"'| .log_path = "mapped.log"' $DIR/ctr.json >$DIR/mapped.json
+	pod=$(crictl runp $DIR/mapped-pod.json)
+	ctr=$(crictl create $pod $DIR/mapped.json $DIR/mapped-pod.json)
+	crictl start $ctr
+	pid=$(crictl inspect $ctr | jq .info.pid)
+	[ "$(awk '{ print $1, $2, $3 }' /proc/$pid/uid_map)" = "0 200000 65536" ]
+	[ "$(crictl exec -s $ctr busybox stat -c %u /bin/busybox)" = 0 ]
+	[ "$(crictl exec -s $ctr sh -c 'echo x >/new && busybox stat -c %u /new')" = 0 ]
+	crictl rmp -f $pod
+}
+
 @test "stop and remove leave no cgroup, process, mount or interface" {
 	crictl stopp "$(cat $DIR/pod.id)"
 	crictl rmp "$(cat $DIR/pod.id)"

@@ -10,8 +10,8 @@ setup() {
 	! grep -q ' cgroup ' /proc/mounts || false
 }
 
-@test "unit tests of sys, cgroup and sec pass on this kernel" {
-	for t in "$CAISSON_BUILD"/sys/test-* "$CAISSON_BUILD"/cgroup/test-* "$CAISSON_BUILD"/sec/test-*; do
+@test "unit tests of sys, cgroup, sec and mnt pass on this kernel" {
+	for t in "$CAISSON_BUILD"/{sys,cgroup,sec,mnt}/test-*; do
 		[ -x "$t" ] || continue
 		"$t" >"$BATS_TEST_TMPDIR/out" 2>&1 || { echo "$t"; cat "$BATS_TEST_TMPDIR/out"; false; }
 	done
