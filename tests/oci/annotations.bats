@@ -79,6 +79,7 @@ refused() { # value, what is said; the annotation is $KEY
 }
 
 @test "seccomp_bpf_data: a program as it is, instead of the profile, for exec too" {
+	command -v python3 >/dev/null || skip "python3 is not installed"
 	# number of mkdir: errno 28; all else: allowed. LD nr; JEQ 83; RET ERRNO|28; RET ALLOW
 	local data
 	data=$(python3 -c 'import base64, struct
@@ -104,6 +105,7 @@ print(base64.b64encode(i(0x20, 0, 0, 0) + i(0x15, 0, 1, 83) + i(6, 0, 0, 0x50000
 }
 
 @test "seccomp.receiver, as annotation and from the environment" {
+	command -v python3 >/dev/null || skip "python3 is not installed"
 	python3 tests/oci/seccomp-agent.py "$T/agent" "$T/states" 3>&- &
 	AGENT=$!
 	eventually test -S "$T/agent"
@@ -118,6 +120,7 @@ print(base64.b64encode(i(0x20, 0, 0, 0) + i(0x15, 0, 1, 83) + i(6, 0, 0, 0x50000
 }
 
 @test "pidfd_receiver gets a pidfd of the container's process" {
+	command -v python3 >/dev/null || skip "python3 is not installed"
 	spec '.annotations={"run.oci.pidfd_receiver":($t+"/pidfd")} | .process.args=["sleep","100"]'
 	python3 tests/oci/pidfd.py "$T/pidfd" >"$T/got" 3>&- &
 	eventually test -S "$T/pidfd"
@@ -166,4 +169,21 @@ print(base64.b64encode(i(0x20, 0, 0, 0) + i(0x15, 0, 1, 83) + i(6, 0, 0, 0x50000
 	[ "$(rt ps -f json c1)" = "[$PID]" ]
 	rt delete -f c1
 	[ ! -e "/sys/fs/cgroup$CG/c1" ]
+}
+
+# bats test_tags=systemd
+@test "systemd.subgroup: processes are in a cgroup below the scope, which has the limits" {
+	[ -d /run/systemd/system ] && is_v2 || skip "systemd on cgroup v2 only"
+	local scope=/sys/fs/cgroup/machine.slice/ann-c1.scope
+	spec '.annotations={"run.oci.systemd.subgroup":"inner"} | .linux.cgroupsPath="machine.slice:ann:c1" |
+		.linux.resources.pids.limit=44 | .process.args=["sleep","100"]'
+	rt --systemd-cgroup create -b "$B" --pid-file "$T/pid" c1 >"$T/out" 2>&1 </dev/null
+	rt start c1
+	grep -qx "$(cat "$T/pid")" $scope/inner/cgroup.procs
+	[ -z "$(cat $scope/cgroup.procs)" ]
+	[ "$(cat $scope/pids.max)" = 44 ]
+	rt exec -d --pid-file "$T/other" c1 sleep 100
+	grep -qx "$(cat "$T/other")" $scope/inner/cgroup.procs
+	rt delete -f c1
+	[ ! -e $scope ]
 }
