@@ -65,8 +65,8 @@ static const struct effect pod_effects[] = {
 	  "exactly one, from container id 0, the same for users and groups; else refused.", "pod/userns.c" },
 	{ "linux.security_context.namespace_options.userns_options.gids.*", "As `uids`.", "pod/userns.c" },
 	{ "linux.security_context.selinux_options.*", "Single parts of the label of the pod's files; the "
-	  "level: two categories of its own, which no other pod has. Where SELinux is enabled.",
-	  "pod/selinux.c" },
+	  "level: two categories of its own, which no other pod has. No context of the policy's: refused. Where "
+	  "SELinux is enabled.", "pod/selinux.c" },
 	{ "linux.security_context.run_as_user", "User of the pause process; absent: 65535. No id: "
 	  "refused.", "pod/pause.c" },
 	{ "linux.security_context.run_as_group", "Its group. Without a user: refused.", "pod/pause.c" },
@@ -184,7 +184,8 @@ static const struct effect container_effects[] = {
 	{ "linux.security_context.namespace_options.userns_options.*", "Checked to be a possible one. "
 	  "The pod's is used.", "pod/userns.c" },
 	{ "linux.security_context.selinux_options.*", "Single parts of the process's label, over the "
-	  "pod's and the policy's own. Where SELinux is enabled.", "pod/selinux.c" },
+	  "pod's and the policy's own; of a privileged one over `spc_t` in no category. No context of the policy's: "
+	  "refused. Where SELinux is enabled.", "pod/selinux.c" },
 	{ "linux.security_context.run_as_user", "The user, by id. No id: refused.", "pod/users.c" },
 	{ "linux.security_context.run_as_group", "The group. Without a user: refused.", "pod/users.c" },
 	{ "linux.security_context.run_as_username", "The user, by name in the image's `/etc/passwd`; "

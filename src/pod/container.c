@@ -15,6 +15,7 @@
 #include "pod/security.h"
 #include "pod/spec.h"
 #include "pod/userns.h"
+#include "sec/sec.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -280,6 +281,8 @@ static int write_bundle(struct pod_container *c, const struct pod_spec *spec, st
 		r = cdi_inject(m->settings.cdi_dirs, m->settings.n_cdi_dirs, cdi, n_cdi, &config, a, err);
 	if (r == 0)
 		r = pod_apparmor_ready(config.process->apparmor_profile, err);
+	if (r == 0)
+		r = sec_selinux_check(config.process->selinux_label, err);
 	if (r == 0)
 		r = pod_selinux_relabel_mounts(c->config, config.linux_->mount_label, err);
 	if (r == 0)

@@ -35,6 +35,7 @@ struct pod_host {
 	bool swap_limit;       /* memory + swap can be limited */
 	bool apparmor;         /* containers get the default profile */
 	const char *selinux_process, *selinux_file; /* contexts; NULL where it is off */
+	const char *selinux_privileged; /* NULL where the policy has none */
 	uint64_t caps;         /* that a container can have at most */
 	bool user_namespaces;  /* the file system of the layers has idmapped mounts */
 	bool quadratic_weight; /* of the settings */

@@ -36,7 +36,10 @@ int pod_pause_install(struct pod_manager *m, struct err *err)
 	r = sys_file_replace(AT_FDCWD, path, program.data, program.len, 0555, false);
 	if (r == -EISDIR && sys_remove_tree(AT_FDCWD, path) == 0)
 		r = sys_file_replace(AT_FDCWD, path, program.data, program.len, 0555, false);
-	return r < 0 ? err_sys(err, r, "write %s", path) : 0;
+	if (r < 0)
+		return err_sys(err, r, "write %s", path);
+	/* in no category, so that the pause process of each pod may run it */
+	return pod_selinux_relabel(m->pause_root, m->host.selinux_file, err);
 }
 
 static void add_namespace(struct oci_linux *l, struct arena *a, const char *type, const char *path)
@@ -60,7 +63,7 @@ static void add_mount(struct oci_config *c, struct arena *a, const char *dest, c
 }
 
 static struct oci_process *pause_process(const struct pod_manager *m, const struct pod_config *config,
-					 struct arena *a)
+					 struct arena *a, char *label)
 {
 	struct oci_process *p = arena_new(a, 1, sizeof(*p));
 	const struct pod_security *s = &config->security;
@@ -76,11 +79,13 @@ static struct oci_process *pause_process(const struct pod_manager *m, const stru
 	p->args = arena_new(a, 1, sizeof(char *));
 	p->args[0] = arena_strdup(a, "/" POD_PAUSE_NAME);
 	p->n_args = 1;
+	p->selinux_label = label;
 	p->env = arena_new(a, 1, sizeof(char *));
 	p->env[0] = arena_strdup(a, "PATH=/");
 	p->n_env = 1;
 	p->capabilities = arena_new(a, 1, sizeof(*p->capabilities));
-	p->no_new_privileges = true;
+	/* a change of the label at the exec is a privilege of its own, which few policies grant beside the bit */
+	p->no_new_privileges = !p->selinux_label;
 	/* as the kubelet wants it for what holds a pod together: after everything else */
 	*score = m->host.oom_score_adj_min > -998 ? m->host.oom_score_adj_min : -998;
 	p->oom_score_adj = score;
@@ -103,12 +108,14 @@ int pod_pause_spec(const struct pod_manager *m, const struct pod_sandbox *p, con
 	struct oci_linux *l = arena_new(a, 1, sizeof(*l));
 	struct oci_config c = { 0 };
 	uint64_t *shares = arena_new(a, 1, sizeof(*shares));
+	char *label;
 
+	pod_selinux_labels(&p->config->security, &p->config->security, &m->host, a, &label, &l->mount_label);
 	c.oci_version = arena_strdup(a, "1.2.0");
 	c.root = arena_new(a, 1, sizeof(*c.root));
 	c.root->path = arena_strdup(a, m->pause_root);
 	c.root->readonly = true;
-	c.process = pause_process(m, p->config, a);
+	c.process = pause_process(m, p->config, a, label);
 	c.mounts = arena_new(a, 2, sizeof(*c.mounts));
 	add_mount(&c, a, "/proc", "proc", proc_options, ARRAY_LEN(proc_options));
 	add_mount(&c, a, "/dev", "tmpfs", dev_options, ARRAY_LEN(dev_options));

@@ -13,6 +13,7 @@
 #include "pod/plugins.h"
 #include "pod/security.h"
 #include "pod/userns.h"
+#include "sec/sec.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -337,7 +338,9 @@ static int make(struct pod_op *op, struct pod_sandbox *p, struct err *err)
 	int r, r_net = 0;
 
 	pod_selinux_labels(&files, &files, &m->host, &a, &process_label, &file_label);
-	r = pod_hostname(p->config, hostname, sizeof(hostname), err);
+	r = sec_selinux_check(process_label, err);
+	if (r == 0)
+		r = pod_hostname(p->config, hostname, sizeof(hostname), err);
 	if (r == 0)
 		r = pod_cgroup_choose(p, err);
 	if (r == 0)

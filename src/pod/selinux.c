@@ -4,7 +4,8 @@
  * mounted for it gets the file context with the same two. The policy says both contexts in
  * contexts/lxc_contexts (libselinux: selinux_lxc_contexts_path(3)).
  *
- * A client's selinux_options replace single parts. Runs on workers; nothing here where
+ * A privileged container is of the type that policies have for it and in no category; where the policy has none, it
+ * keeps the daemon's label. A client's selinux_options replace single parts. Runs on workers; nothing here where
  * SELinux is off. Relabelling walks volumes of the host by descriptor: links are labelled,
  * not followed.
  */
@@ -23,6 +24,8 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+
+#define PRIVILEGED "system_u:system_r:spc_t:s0" /* the policies' type for containers that are not confined */
 
 enum { CONTEXTS_MAX = 64 << 10, CATEGORIES = 1024, TRIES = 64, DEPTH_MAX = 200 };
 
@@ -67,6 +70,8 @@ void pod_selinux_read(struct arena *a, struct pod_host *h)
 		h->selinux_process = "system_u:system_r:container_t:s0";
 	if (!h->selinux_file)
 		h->selinux_file = "system_u:object_r:container_file_t:s0";
+	if (sec_selinux_check(PRIVILEGED, NULL) == 0)
+		h->selinux_privileged = PRIVILEGED;
 }
 
 static bool level_taken(struct pod_manager *m, const char *level)
@@ -144,9 +149,14 @@ void pod_selinux_labels(const struct pod_security *s, const struct pod_security 
 	const char *level = pod->selinux ? pod->selinux->level : NULL;
 
 	*ret_process = *ret_file = NULL;
-	if (!host->selinux_process || s->privileged)
+	if (!host->selinux_process)
 		return;
-	*ret_process = put_parts(host->selinux_process, s->selinux ? s->selinux : pod->selinux, level, true, a);
+	if (s->privileged) /* of no pod: what it may is all, and its own options alone can narrow it */
+		*ret_process = s->selinux || host->selinux_privileged ?
+			       put_parts(host->selinux_privileged ? host->selinux_privileged : host->selinux_process,
+					 s->selinux, NULL, true, a) : NULL;
+	else
+		*ret_process = put_parts(host->selinux_process, s->selinux ? s->selinux : pod->selinux, level, true, a);
 	*ret_file = put_parts(host->selinux_file, s->selinux, level, false, a);
 }
 

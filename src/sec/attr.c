@@ -73,7 +73,15 @@ int sec_apparmor_check(const char *profile, struct err *err)
 
 int sec_selinux_check(const char *label, struct err *err)
 {
-	return str_empty(label) ? 0 : check_label(label, "SELinux label", sec_selinux_enabled(), err);
+	int r;
+
+	if (str_empty(label))
+		return 0;
+	r = check_label(label, "SELinux label", sec_selinux_enabled(), err);
+	/* who may not ask hears it at the exec, from the kernel */
+	if (r == 0 && sys_file_write(AT_FDCWD, "/sys/fs/selinux/context", label) == -EINVAL)
+		r = err_set(err, ERR_INVALID, "SELinux label %s: the policy knows no such context", label);
+	return r;
 }
 
 int sec_apparmor_set_exec(int procfd, const char *profile)

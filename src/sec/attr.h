@@ -18,8 +18,8 @@ int sec_no_new_privs(void);
 bool sec_apparmor_enabled(void);
 bool sec_selinux_enabled(void);
 
-/* INVALID when the text cannot be a profile or label (control characters, too long);
- * UNSUPPORTED when the LSM is off. NULL, "" and "unconfined" need nothing and pass. */
+/* INVALID when the text cannot be a profile or label (control characters, too long), or is no context of the
+ * policy's; UNSUPPORTED when the LSM is off. NULL, "" and "unconfined" need nothing and pass. */
 int sec_apparmor_check(const char *profile, struct err *err);
 int sec_selinux_check(const char *label, struct err *err);
 

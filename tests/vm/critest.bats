@@ -5,22 +5,11 @@
 # for which VM_TIMEOUT has to be hours).
 
 load ../lib/load
+load critest.bash
 
 setup() {
 	[ -n "${CAISSON_VM:-}" ] || skip "only in the virtual machine"
 	grep -q apparmor /sys/kernel/security/lsm || skip "this kernel runs without AppArmor"
-}
-
-critest() { # FOCUS LEAST: what is in the focus passes, and that is at least so many
-	local tap=$BATS_TEST_TMPDIR/tap status=0
-	tests/critest/run "$tap" -s 1 -ginkgo.focus "$1" 2>"$BATS_TEST_TMPDIR/errors" || status=$?
-	cat "$tap" "$BATS_TEST_TMPDIR/errors"
-	sed 's/^/# /' "$tap" >&3
-	[ "$status" -eq 0 ]
-	[ "$(grep -c '^ok ' "$tap")" -ge "$2" ]
-	! grep '^not ok' "$tap" || false
-	# nothing here is excused but what no machine can run
-	! grep '^ok .*# skip' "$tap" | grep -v 'public image with digest' || false
 }
 
 @test "critest: AppArmor" {

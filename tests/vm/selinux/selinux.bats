@@ -26,6 +26,7 @@ level() { cut -d: -f4- <<<"$1"; }
 	c=$(context "$(pid_of "$(run_container "$two" "$IMAGE")")")
 	[[ $a =~ ^system_u:system_r:container_t:s0:c[0-9]+,c[0-9]+$ ]] || { echo "$a"; false; }
 	same "$b" "$a"
+	same "$(context "$(pid_of_pod "$one")")" "$a" "label of the pause process"
 	[ "$c" != "$a" ]
 	# also known to a daemon that was started since
 	daemon_restart
@@ -57,10 +58,26 @@ level() { cut -d: -f4- <<<"$1"; }
 	esac
 }
 
-@test "privileged has no label of ours" {
+@test "privileged has the type that is not confined, and no category, where the policy has one" {
 	pod=$(run_pod privileged '.linux.security_context.privileged = true')
 	ctr=$(run_container "$pod" "$IMAGE" '.linux.security_context.privileged = true')
-	lacks "$(context "$(pid_of "$ctr")")" container_t
+	if echo -n system_u:system_r:spc_t:s0 >/sys/fs/selinux/context; then
+		same "$(context "$(pid_of "$ctr")")" system_u:system_r:spc_t:s0
+	else
+		lacks "$(context "$(pid_of "$ctr")")" container_t
+	fi
+}
+
+@test "options that are no context of the policy's are refused when the container or pod is created" {
+	pod=$(run_pod wrong)
+	for options in '{level: "s0,c4,c5"}' '{type: "no_such_t"}'; do
+		for privileged in true false; do
+			fails create_container "$pod" "$IMAGE" ".linux.security_context |= . + {privileged: $privileged, selinux_options: $options}"
+			has "$output" "the policy knows no such context"
+		done
+		fails run_pod wrong-too ".linux.security_context.selinux_options = $options"
+		has "$output" "the policy knows no such context"
+	done
 }
 
 @test "a volume is labelled with all below it when that is asked, links not followed, and never the node's own" {
