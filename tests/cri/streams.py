@@ -176,7 +176,7 @@ def resize():
 		s.send(RESIZE, json.dumps({"Width": columns, "Height": rows}).encode())
 		s.send(IN, f"while [ \"$(stty size)\" != '{rows} {columns}' ]; do sleep 0.05; done; echo is-{rows}-$((0))\n".encode())
 		s.until(f"is-{rows}-0".encode())
-	s.send(IN, b"\x04")
+	s.send(IN, b"exit\n") # the end of input is lost on a terminal that a shell is just making raw
 	s.rest()
 
 
