@@ -120,7 +120,7 @@ memory_agrees() {
 		"$RUNTIME" --root "$ROOT" events --interval 60s c1 >"$T/events" 2>&1 3>&- &
 		events=$!
 		# it has the container's cgroup open, and listens
-		eventually sh -c 'ls -l "/proc/$0/fd" 2>/dev/null | grep -qE "inotify|eventfd"' "$events"
+		eventually sh -c 'ls -l "/proc/$0/fd" 2>/dev/null | grep -qE "memory.events|eventfd"' "$events"
 		touch "$B/rootfs/tmp/go"
 		wait "$events"
 		[ "$(cat "$T/events")" = '{"type":"oom","id":"c1"}' ] || { cat "$T/events"; false; }
