@@ -3,7 +3,6 @@
 load daemon.bash
 
 setup_file() {
-	command -v protoc >/dev/null || skip "protoc is not installed"
 	daemon_prepare
 	export criu
 	criu=$("$repo/tools/install-criu" 2>"$dir/why") || criu=
