@@ -4,6 +4,8 @@
  */
 #include "runtime/criu.h"
 
+#include <stdio.h>
+
 enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 };
 
 /* criu_req and criu_resp */
@@ -218,4 +220,25 @@ int criu_reply_parse(const void *data, size_t len, struct criu_reply *ret)
 	}
 	/* a failure may carry a pid of -1 */
 	return r < 0 || (ret->success && ret->pid < 0) ? -EINVAL : 0;
+}
+
+void criu_complaints(const char *log, char *out, size_t size)
+{
+	enum { FIRST = 2, LAST = 2 };
+	const char *lines[FIRST + LAST] = { NULL };
+	size_t n = 0, len = 0;
+
+	for (const char *p = log; (p = strstr(p, "Error (")) && strchr(p, '\n'); p = strchr(p, '\n')) {
+		if (n == ARRAY_LEN(lines))
+			memmove(lines + FIRST, lines + FIRST + 1, (LAST - 1) * sizeof(lines[0]));
+		else
+			n++;
+		lines[n - 1] = p;
+	}
+	out[0] = '\0';
+	for (size_t i = 0; i < n && len < size; i++)
+		len += (size_t)snprintf(out + len, size - len, "%s%.*s", i ? "; " : "",
+					(int)strcspn(lines[i], "\n"), lines[i]);
+	if (len >= size)
+		memcpy(out + size - 4, "...", 4);
 }

@@ -18,7 +18,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { REPLY_MAX = 65536, LOG_TAIL = 65536, LOG_LINES = 3, DISK_FULL = 64 * 1024 };
+enum { REPLY_MAX = 65536, LOG_TAIL = 65536, DISK_FULL = 64 * 1024 };
 
 static const char default_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -53,14 +53,12 @@ static int find_program(const char *name, char **ret, struct err *err)
 		       name ? name : "criu");
 }
 
-/* The last lines in which CRIU complains. Its log begins each with the time. */
-static void log_tail(int dir, const char *name, char *out, size_t size)
+/* What CRIU complains of in its log. */
+static void log_complaints(int dir, const char *name, char *out, size_t size)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(LOG_TAIL);
 	autofd int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	const char *lines[LOG_LINES] = { NULL };
 	struct stat st;
-	size_t n = 0, len = 0;
 
 	out[0] = '\0';
 	if (fd < 0 || fstat(fd, &st) < 0)
@@ -69,21 +67,7 @@ static void log_tail(int dir, const char *name, char *out, size_t size)
 		lseek(fd, st.st_size - (LOG_TAIL - 1), SEEK_SET);
 	while (buf_read_fd(&text, fd, LOG_TAIL - 1 - text.len) > 0 && text.len < LOG_TAIL - 1)
 		;
-	for (const char *p = buf_text(&text); (p = strstr(p, "Error (")); p++) {
-		const char *end = strchr(p, '\n');
-
-		if (!end)
-			break;
-		memmove(lines, lines + 1, sizeof(lines) - sizeof(lines[0]));
-		lines[LOG_LINES - 1] = p;
-		n++;
-	}
-	for (size_t i = 0; i < LOG_LINES && n; i++)
-		if (lines[i])
-			len += (size_t)snprintf(out + len, len < size ? size - len : 0, "%s%.*s",
-						len ? "; " : "", (int)strcspn(lines[i], "\n"), lines[i]);
-	if (len >= size)
-		memcpy(out + size - 4, "...", 4);
+	criu_complaints(buf_text(&text), out, size);
 }
 
 /* Then its log is cut off before it says so. */
@@ -99,7 +83,7 @@ static int failed(const struct criu_call *call, const struct criu_reply *reply, 
 {
 	char said[ERR_TEXT_MAX / 2];
 
-	log_tail(call->work_dir, call->log, said, sizeof(said));
+	log_complaints(call->work_dir, call->log, said, sizeof(said));
 	if (!*said && reply)
 		snprintf(said, sizeof(said), "%s", reply->message);
 	if (disk_is_full(call->work_dir))

@@ -64,6 +64,13 @@ struct criu_reply {
 /* 0 or -EINVAL. Pure. */
 int criu_reply_parse(const void *data, size_t len, struct criu_reply *ret);
 
+/*
+ * The lines of a log in which CRIU complains, joined by "; ": the first two, which say the cause, and the last
+ * two, which say what came of it. out is "" where there is none, and ends with "..." where size is too small.
+ * Each line of a log begins with the time, which is left out. Pure; the text is hostile.
+ */
+void criu_complaints(const char *log, char *out, size_t size);
+
 /* ---- one run ---- */
 
 enum { CRIU_KEEP_MAX = 24 };

@@ -76,6 +76,26 @@ static void test_mounts_of_the_host_are_external_but_for_the_root(void **state)
 	assert_false(images_has_mount(container, 7));
 }
 
+static void test_complaints_are_the_first_and_the_last(void **state)
+{
+	static const char log[] = "(00.1) Warn\n(00.1) Error (net.c:1): cause\n(00.2)  7: Error (a.c:2): more\n"
+				  "(00.3) Error (b.c:3): middle\n(00.4) fine\n(00.5) Error (c.c:4): late\n"
+				  "(00.6) Error (d.c:5): last\n(00.7) Error (cut";
+	char out[128], few[32];
+
+	criu_complaints(log, out, sizeof(out));
+	assert_string_equal(out, "Error (net.c:1): cause; Error (a.c:2): more; Error (c.c:4): late; Error (d.c:5): last");
+	criu_complaints("(00.1) Error (net.c:1): cause\n", out, sizeof(out));
+	assert_string_equal(out, "Error (net.c:1): cause");
+	criu_complaints("all is well\n", out, sizeof(out));
+	assert_string_equal(out, "");
+	for (size_t size = 4; size <= sizeof(few); size++) {
+		criu_complaints(log, few, size);
+		assert_int_equal(strlen(few), size - 1);
+		assert_string_equal(few + size - 4, "...");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -83,6 +103,7 @@ int main(void)
 		cmocka_unit_test(test_options_that_do_not_fit_fail_the_request),
 		cmocka_unit_test(test_replies_are_read_and_cut_ones_refused),
 		cmocka_unit_test(test_mounts_of_the_host_are_external_but_for_the_root),
+		cmocka_unit_test(test_complaints_are_the_first_and_the_last),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
