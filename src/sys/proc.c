@@ -81,7 +81,7 @@ static int stat_field(pid_t pid, int wanted, char *buf, size_t size, const char 
 int sys_proc_start_time(pid_t pid, uint64_t *ret_ticks)
 {
 	char text[1024];
-	const char *ticks;
+	const char *ticks = NULL;
 	int r = stat_field(pid, 22, text, sizeof(text), &ticks);
 
 	if (r == 0)
