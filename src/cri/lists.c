@@ -184,7 +184,7 @@ static int add_row(void *object, const char *id, void *user)
 
 int cri_list_memory(struct cri_call *c, const void *request, struct err *err)
 {
-	struct answer a = { .call = c, .rows = BUF_INIT(GRPC_MESSAGE_MAX), .err = err };
+	struct answer a = { .call = c, .rows = grpc_call_buf(c->grpc, GRPC_MESSAGE_MAX), .err = err };
 	int r = c->method->list->walk(c->cri, filter_of(c, request), add_row, &a);
 
 	if (r >= 0)

@@ -37,8 +37,12 @@ void grpc_call_drop_request(struct grpc_call *call)
 	free(take_ptr(&call->data));
 }
 
-static void chunk_free(struct grpc_chunk *chunk)
+static void chunk_free(struct grpc_core *core, struct grpc_chunk *chunk)
 {
+	if (chunk->cap >= GRPC_SPARE_MIN && chunk->cap <= GRPC_SPARE_MAX && chunk->cap > core->spare.cap) {
+		buf_done(&core->spare);
+		core->spare = (struct buf){ take_ptr(&chunk->owned), 0, chunk->cap, chunk->cap };
+	}
 	free(chunk->owned);
 	free(chunk);
 }
@@ -49,7 +53,7 @@ static void drop_chunks(struct grpc_call *call)
 
 	while ((chunk = call->first)) {
 		call->first = chunk->next;
-		chunk_free(chunk);
+		chunk_free(call->conn->core, chunk);
 	}
 	call->last = &call->first;
 	call->conn->core->out_bytes -= call->pending;
@@ -127,7 +131,7 @@ static ssize_t read_body(nghttp2_session *session, int32_t stream, uint8_t *to, 
 			call->first = chunk->next;
 			if (!call->first)
 				call->last = &call->first;
-			chunk_free(chunk);
+			chunk_free(call->conn->core, chunk);
 		}
 	}
 	call->pending -= n;
@@ -261,6 +265,7 @@ static struct grpc_chunk *chunk_new(size_t len, size_t room)
 		abort();
 	chunk->next = NULL;
 	chunk->owned = NULL;
+	chunk->cap = 0;
 	chunk->len = GRPC_PREFIX + room;
 	chunk->taken = 0;
 	chunk->data[0] = 0; /* not compressed */
@@ -318,6 +323,19 @@ void grpc_call_reply(struct grpc_call *call, const void *data, size_t len)
 	answer(call, RPC_OK, "");
 }
 
+struct buf grpc_call_buf(struct grpc_call *call, size_t max)
+{
+	struct grpc_core *core = call->conn->core;
+	struct buf b = core->spare;
+
+	core->spare = (struct buf){ 0 };
+	core->spare_used = true;
+	b.max = max;
+	if (b.data)
+		b.data[0] = 0;
+	return b;
+}
+
 void grpc_call_reply_buf(struct grpc_call *call, struct buf *message)
 {
 	int r = check_send(call, message->len);
@@ -332,6 +350,7 @@ void grpc_call_reply_buf(struct grpc_call *call, struct buf *message)
 		chunk = mem_new(1, sizeof(*chunk));
 		chunk->len = message->len;
 		chunk->owned = take_ptr(&message->data);
+		chunk->cap = message->cap;
 		message->len = message->cap = 0;
 		queue(call, chunk);
 	}

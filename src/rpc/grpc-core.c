@@ -27,8 +27,10 @@ struct grpc_core *grpc_core_new(const struct grpc_service *services, size_t n_se
 
 void grpc_core_unref(struct grpc_core *core)
 {
-	if (core && !--core->refs)
-		free(core);
+	if (!core || --core->refs)
+		return;
+	buf_done(&core->spare);
+	free(core);
 }
 
 /* ---- headers ---- */

@@ -28,6 +28,7 @@ enum {
 	GRPC_IN_MAX = 128 << 20,       /* request bytes held in the whole server */
 	GRPC_OUT_MAX = 256 << 20,      /* answer bytes nobody has read, in the whole server */
 	GRPC_PULL_SIZE = 64 << 10,
+	GRPC_SPARE_MIN = 64 << 10, GRPC_SPARE_MAX = 2 << 20,
 };
 
 /* What all connections of a server share; counted, since calls may outlive the server. */
@@ -36,6 +37,8 @@ struct grpc_core {
 	const struct grpc_service *services;
 	size_t n_services;
 	size_t in_bytes, out_bytes;
+	struct buf spare;         /* of an answer that went out */
+	bool spare_used;          /* since the server looked last */
 	grpc_answer_fn on_answer;
 	void *on_answer_user;
 };
@@ -58,6 +61,7 @@ struct grpc_chunk {
 	struct grpc_chunk *next;
 	size_t len, taken;
 	uint8_t *owned; /* the bytes, when they came in a buffer of their own; else they are data */
+	size_t cap;     /* of owned */
 	uint8_t data[];
 };
 

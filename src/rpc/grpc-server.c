@@ -12,6 +12,8 @@
 
 enum { READ_SIZE = 64 << 10, READS_AT_ONCE = 8 };
 
+#define SPARE_AGE (5 * NSEC_PER_SEC)
+
 struct grpc_server {
 	struct event_loop *loop;
 	struct grpc_core *core;
@@ -19,7 +21,7 @@ struct grpc_server {
 	struct list peers;
 	event_fn drained;
 	void *drained_user;
-	struct event_timer *drained_timer;
+	struct event_timer *drained_timer, *spare_timer;
 	uint8_t *in; /* READ_SIZE, shared: bytes do not stay here */
 };
 
@@ -79,6 +81,10 @@ static int peer_update(struct peer *p)
 		event_timer_set(p->timer, deadline);
 	else if (deadline != INT64_MAX)
 		event_timer_new(p->server->loop, deadline, on_deadline, p, &p->timer);
+	if (p->server->core->spare_used) {
+		p->server->core->spare_used = false;
+		event_timer_set(p->server->spare_timer, time_now_mono() + SPARE_AGE);
+	}
 	return 0;
 }
 
@@ -164,6 +170,13 @@ static void on_drained(void *user)
 		fn(s->drained_user);
 }
 
+static void on_spare(void *user)
+{
+	struct grpc_server *s = user;
+
+	buf_done(&s->core->spare);
+}
+
 int grpc_server_new(struct event_loop *loop, int listen_fd, const struct grpc_service *services,
 		    size_t n_services, struct grpc_server **ret)
 {
@@ -175,6 +188,8 @@ int grpc_server_new(struct event_loop *loop, int listen_fd, const struct grpc_se
 	s->in = mem_new(READ_SIZE, 1);
 	list_init(&s->peers);
 	r = event_timer_new(loop, INT64_MAX, on_drained, s, &s->drained_timer);
+	if (r >= 0)
+		r = event_timer_new(loop, INT64_MAX, on_spare, s, &s->spare_timer);
 	if (r >= 0 && listen_fd >= 0)
 		r = rpc_acceptor_start(&s->acceptor, loop, listen_fd, GRPC_CONNECTIONS_MAX, on_accept, s);
 	if (r < 0) {
@@ -220,6 +235,7 @@ void grpc_server_free(struct grpc_server *s)
 		peer_free(p);
 	}
 	event_timer_free(s->drained_timer);
+	event_timer_free(s->spare_timer);
 	grpc_core_unref(s->core);
 	free(s->in);
 	free(s);

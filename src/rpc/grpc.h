@@ -71,6 +71,12 @@ void grpc_server_on_answer(struct grpc_server *server, grpc_answer_fn fn, void *
  * then), the answer is swallowed. A reply over GRPC_MESSAGE_MAX becomes RESOURCE_EXHAUSTED.
  */
 void grpc_call_reply(struct grpc_call *call, const void *data, size_t len);
+/*
+ * An empty buffer for what grpc_call_reply_buf will send, bounded by max: the memory of an earlier answer, where the
+ * server has kept one. So a long list that is asked for again and again is written into pages that are there. One is
+ * kept, of 64 KiB to 2 MiB, for five seconds after its last use.
+ */
+struct buf grpc_call_buf(struct grpc_call *call, size_t max);
 /* Without a copy: the bytes are taken out of the buffer, unless the answer is swallowed. */
 void grpc_call_reply_buf(struct grpc_call *call, struct buf *message);
 void grpc_call_reply_pb(struct grpc_call *call, const ProtobufCMessage *message);

@@ -20,6 +20,8 @@ static struct grpc_server *server;
 static int listen_fd;
 static char dir[32], address[64];
 static int n_cancelled;
+static bool had_pages[8];
+static size_t n_rewritten;
 
 /* ---- a service ---- */
 
@@ -36,6 +38,18 @@ static void give(struct grpc_call *call, const uint8_t *data, size_t len, void *
 	assert_int_equal(buf_append(&bytes, data, len), 0);
 	grpc_call_reply_buf(call, &bytes);
 	assert_null(bytes.data);
+}
+
+/* The same, written into what an earlier answer left. */
+static void rewrite(struct grpc_call *call, const uint8_t *data, size_t len, void *user)
+{
+	struct buf bytes = grpc_call_buf(call, GRPC_MESSAGE_MAX);
+
+	had_pages[n_rewritten++ % ARRAY_LEN(had_pages)] = bytes.data != NULL;
+	assert_int_equal(bytes.len, 0);
+	assert_string_equal(buf_text(&bytes), "");
+	assert_int_equal(buf_append(&bytes, data, len), 0);
+	grpc_call_reply_buf(call, &bytes);
 }
 
 static void on_cancel(void *user)
@@ -82,6 +96,7 @@ static void count(struct grpc_call *call, const uint8_t *data, size_t len, void 
 static const struct grpc_method methods[] = {
 	{ .name = "Echo", .raw = echo },
 	{ .name = "Give", .raw = give },
+	{ .name = "Rewrite", .raw = rewrite },
 	{ .name = "Hold", .raw = hold },
 	{ .name = "Count", .raw = count, .stream = true },
 };
@@ -199,6 +214,37 @@ static void the_largest_message_goes_both_ways(void **state)
 	void (*const runs[])(struct job *) = { large };
 
 	run_jobs(runs, 1);
+}
+
+/* ---- answers into kept memory ---- */
+
+static void rewriting(struct job *job)
+{
+	CLEANUP(client_free) struct grpc_client *c = NULL;
+	/* too small to be kept, kept twice, the larger one kept, not kept by a small one after, too large */
+	static const size_t sizes[] = { 100, 100000, 90000, 900000, 10, 3 << 20, 70000, 0 };
+	CLEANUP(buf_done) struct buf out = BUF_INIT(GRPC_MESSAGE_MAX);
+	autofree uint8_t *data = mem_new(4 << 20, 1);
+	struct err err = ERR_INIT;
+
+	CHECK(job, grpc_client_new(address, in_ms(1000), &c, &err) == 0);
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		memset(data, 'a' + (int)i, sizes[i]);
+		out.len = 0;
+		CHECK(job, grpc_client_call(c, "/t.T/Rewrite", data, sizes[i], in_ms(20000), &out, &err) == 0);
+		CHECK(job, out.len == sizes[i] && !memcmp(out.data, data, out.len));
+	}
+}
+
+static void an_answer_is_written_into_the_memory_of_an_earlier_one(void **state)
+{
+	static const bool want[] = { false, false, true, true, true, true, false, true };
+	void (*const runs[])(struct job *job) = { rewriting };
+
+	n_rewritten = 0;
+	run_jobs(runs, 1);
+	assert_int_equal(n_rewritten, ARRAY_LEN(want));
+	assert_memory_equal(had_pages, want, sizeof(want));
 }
 
 /* ---- many calls at once ---- */
@@ -384,6 +430,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_largest_message_goes_both_ways, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_answer_is_written_into_the_memory_of_an_earlier_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(several_clients_have_many_calls_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(calls_end_by_deadline_and_by_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_malformed_frame_ends_its_own_connection_only, setup, teardown),

@@ -44,9 +44,8 @@ void host_raise_limits(void)
 	}
 	/* each thread would get an arena of its own, and its memory would stay there */
 	mallopt(M_ARENA_MAX, 2);
-	/* the answer to a list of a thousand containers is made of the pages of the last one */
-	mallopt(M_TRIM_THRESHOLD, 2 << 20);
-	mallopt(M_MMAP_THRESHOLD, 2 << 20);
+	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 }
 
 int host_take_state(const char *state, int *ret_lock, struct err *err)
