@@ -4,9 +4,7 @@ load daemon.bash
 
 setup_file() {
 	daemon_prepare
-	export criu
-	criu=$("$repo/tools/install-criu" 2>"$dir/why") || criu=
-	sed -i "s|^pods:|&\n  criu: ${criu:-/usr/sbin/criu}|" "$dir/config.yaml"
+	daemon_criu
 	registry_start
 	daemon_start
 	: >"$dir/called"

@@ -6,9 +6,7 @@ setup_file() {
 	daemon_prepare
 	sed -i "s|^pods:|&\n  cdi_spec_dirs: [$dir/cdi-etc, $dir/cdi-run]|" "$dir/config.yaml"
 	mkdir "$dir/cdi-etc" "$dir/cdi-run"
-	registry_start
-	daemon_start
-	crictl pull "$image" >/dev/null
+	daemon_ready
 	export pod pod_json
 	pod_json=$(pod_config cdi)
 	pod=$(crictl runp "$pod_json")

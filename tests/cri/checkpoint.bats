@@ -6,12 +6,8 @@ load rpc.bash
 setup_file() {
 	command -v protoc >/dev/null || skip "protoc is not installed"
 	daemon_prepare
-	export criu
-	criu=$("$repo/tools/install-criu" 2>"$dir/why") || criu=
-	sed -i "s|^pods:|&\n  criu: ${criu:-/usr/sbin/criu}|" "$dir/config.yaml"
-	registry_start
-	daemon_start
-	crictl pull "$image" >/dev/null
+	daemon_criu
+	daemon_ready
 	export pod pod_json
 	pod_json=$(pod_config one)
 	pod=$(crictl runp "$pod_json")

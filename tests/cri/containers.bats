@@ -4,9 +4,7 @@ load daemon.bash
 
 setup_file() {
 	daemon_prepare
-	registry_start
-	daemon_start
-	crictl pull "$image" >/dev/null
+	daemon_ready
 	export pod pod_json
 	pod_json=$(pod_config p '{"dns_config": {"servers": ["10.9.8.7"], "searches": ["a.test", "b.test"], "options": ["ndots:3"]},
 		"linux": {"sysctls": {"kernel.shm_rmid_forced": "1", "fs.mqueue.msg_max": "100"}},

@@ -1,6 +1,6 @@
 # A caissond of a test file's own: its directories, network namespace, registry, cgroups.
 #
-#   setup_file()    { daemon_prepare; registry_start; daemon_start; }
+#   setup_file()    { daemon_prepare; daemon_ready; }
 #   teardown_file() { daemon_end; }
 #
 # Exported: $dir (everything is below it), $socket, $registry (host:port), $image (a name in
@@ -60,6 +60,20 @@ daemon_prepare() {
 		timeout: 30
 	CONFIG
 	mkdir "$dir/net.d" "$dir/logs"
+}
+
+# CRIU where there is one: in $criu, which is empty where there is none, and in the configuration
+daemon_criu() {
+	export criu
+	criu=$("$repo/tools/install-criu" 2>"$dir/why") || criu=
+	sed -i "s|^pods:|&\n  criu: ${criu:-/usr/sbin/criu}|" "$dir/config.yaml"
+}
+
+# what most files go on with: a daemon that has pulled $image from a registry beside it
+daemon_ready() {
+	registry_start
+	daemon_start
+	crictl pull "$image" >/dev/null
 }
 
 daemon_start() {

@@ -5,9 +5,7 @@ load daemon.bash
 
 setup_file() {
 	daemon_prepare
-	registry_start
-	daemon_start
-	crictl pull "$image" >/dev/null
+	daemon_ready
 }
 
 teardown_file() { daemon_end; }

@@ -9,9 +9,8 @@ setup_file() {
 	# skipped by setup, since this bats takes a skip of setup_file for a failure of teardown_file
 	[ -n "${KUBELET:-}" ] || return 0
 	daemon_prepare
-	export criu port=$((20000 + RANDOM % 20000)) node=192.0.2.10
-	criu=$("$repo/tools/install-criu" 2>"$dir/why") || criu=
-	sed -i "s|^pods:|&\n  criu: ${criu:-/usr/sbin/criu}|" "$dir/config.yaml"
+	daemon_criu
+	export port=$((20000 + RANDOM % 20000)) node=192.0.2.10
 	in_net ip link add node type bridge
 	in_net ip address add $node/24 dev node
 	in_net ip link set node up

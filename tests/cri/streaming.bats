@@ -4,9 +4,7 @@ load daemon.bash
 
 setup_file() {
 	daemon_prepare
-	registry_start
-	daemon_start
-	crictl pull "$image" >/dev/null
+	daemon_ready
 	export pod pod_json id
 	pod_json=$(pod_config p)
 	pod=$(crictl runp "$pod_json")

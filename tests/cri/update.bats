@@ -6,9 +6,7 @@ load rpc.bash
 setup_file() {
 	command -v protoc >/dev/null || skip "protoc is not installed"
 	daemon_prepare
-	registry_start
-	daemon_start
-	crictl pull "$image" >/dev/null
+	daemon_ready
 	export pod pod_json
 	pod_json=$(pod_config update)
 	pod=$(crictl runp "$pod_json")

@@ -25,9 +25,7 @@ LIVES=10 # cycles of a pod
 
 setup_file() {
 	daemon_prepare
-	registry_start
-	daemon_start
-	crictl pull "$image" >/dev/null
+	daemon_ready
 }
 
 teardown_file() { daemon_end; }

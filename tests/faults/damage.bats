@@ -10,9 +10,7 @@ load ../cri/daemon.bash
 
 setup_file() {
 	daemon_prepare
-	registry_start
-	daemon_start
-	crictl pull "$image" >/dev/null
+	daemon_ready
 	export other other_ctr other_pid
 	other=$(crictl runp "$(pod_config o)")
 	other_ctr=$(run_container "$other" "$dir/pod-o.json" c 'sleep 1000')

@@ -10,9 +10,7 @@ COUNT='i=0; while [ $i -lt 20000 ] || sleep 1; do i=$((i+1)); printf "line "; pr
 
 setup_file() {
 	daemon_prepare
-	registry_start
-	daemon_start
-	crictl pull "$image" >/dev/null
+	daemon_ready
 }
 
 teardown_file() { daemon_end; }
