@@ -4,7 +4,7 @@
  * seen by transfers within a quarter of a second), or stays as its guard where the pull is to go on
  * without anybody, until it is done, has somebody else, or its time is over.
  */
-#include "image/install.h"
+#include "image/pull.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -13,23 +13,6 @@ enum { PULL_STACK = 1024 * 1024, PROGRESS_MS = 250 };
 
 /* so long a pull goes on that nobody waits for; what it has fetched by then is kept (store_partial_sweep) */
 #define ALONE_TIME (15 * 60 * NSEC_PER_SEC)
-
-struct pull {
-	struct list link;          /* t->pulls, as long as others may join */
-	struct image_table *table;
-	char *key;
-	struct reference ref;
-	struct image_auth auth;    /* own copies */
-	unsigned refs, waiters;    /* under t->mutex, like done and guards */
-	unsigned guards;           /* who stay with it though their callers have left */
-	bool done;
-	atomic_bool stop;
-	int r;
-	struct err err;
-	char id[STORE_DIGEST_MAX];
-	int64_t began, since;      /* real ns; mono ns */
-	struct install *install;   /* what progress is told from; set once resolved, under t->mutex */
-};
 
 struct image_cancel {
 	pthread_mutex_t mutex;
@@ -305,61 +288,6 @@ static struct pull *join(struct image_table *t, const struct reference *ref, con
 	return p;
 }
 
-/*
- * Under the mutex. What it points to is the heap's: progress_done. Digests and the manifest that
- * they are of outlive the mutex only as long as the pull is not done, so they are copied.
- */
-static struct image_progress progress_of(const struct pull *p)
-{
-	struct image_progress g = { .stage = "resolving" };
-	const struct install *in = p->install;
-	struct image_layer_progress *each;
-
-	if (!in)
-		return g;
-	g.stage = atomic_load(&in->stage);
-	g.layers = in->resolved->manifest.n_layers;
-	g.each = each = mem_new(g.layers + 1, sizeof(*each));
-	for (size_t i = 0; i < g.layers; i++) {
-		const struct oci_descriptor *d = &in->resolved->manifest.layers[i];
-		const char *state = atomic_load(&in->layers[i].state);
-		bool done = state && !str_eq(state, "fetching");
-
-		each[i] = (struct image_layer_progress){
-			mem_strdup(d->digest), state ? state : "waiting", atomic_load(&in->layers[i].done),
-			(uint64_t)d->size,
-		};
-		if (done || each[i].done > each[i].total)
-			each[i].done = each[i].total;
-		g.layers_done += done;
-		g.done += each[i].done;
-		g.total += each[i].total;
-	}
-	return g;
-}
-
-static void progress_done(struct image_progress *g)
-{
-	for (size_t i = 0; g->each && i < g->layers; i++)
-		free((char *)g->each[i].digest);
-	free((void *)g->each);
-}
-
-/* Under the mutex. */
-static void describe(const struct pull *p, char *out, size_t size)
-{
-	struct image_progress now = progress_of(p);
-	int64_t since = p->install ? atomic_load(&p->install->since) : 0;
-	int n;
-
-	n = snprintf(out, size, "%s (for %lld s)", now.stage,
-		     (long long)((time_now_mono() - (since ? since : p->since)) / NSEC_PER_SEC));
-	if (now.layers && n > 0 && (size_t)n < size)
-		snprintf(out + n, size - (size_t)n, ", %zu of %zu layers, %llu of %llu bytes", now.layers_done,
-			 now.layers, (unsigned long long)now.done, (unsigned long long)now.total);
-	progress_done(&now);
-}
-
 bool image_cancel_describe(struct image_cancel *c, char *out, size_t size)
 {
 	bool there = false;
@@ -370,7 +298,7 @@ bool image_cancel_describe(struct image_cancel *c, char *out, size_t size)
 	pthread_mutex_lock(&c->table->mutex);
 	there = c->pull;
 	if (there)
-		describe(c->pull, out, size);
+		pull_describe(c->pull, out, size);
 	pthread_mutex_unlock(&c->table->mutex);
 	return there;
 }
@@ -417,10 +345,10 @@ static void wait_done(struct pull *p, const struct image_pull *req)
 			continue;
 		}
 		wait_for(t, PROGRESS_MS * NSEC_PER_MSEC);
-		now = progress_of(p);
+		now = pull_progress(p);
 		pthread_mutex_unlock(&t->mutex);
 		req->progress(&now, req->user);
-		progress_done(&now);
+		pull_progress_done(&now);
 		pthread_mutex_lock(&t->mutex);
 	}
 }
@@ -476,51 +404,6 @@ int image_pull(struct image_table *t, const struct image_pull *req, char **ret_i
 		cancel_watch(req->cancel, NULL);
 	}
 	return r < 0 ? err_wrap(err, r, "pull %.300s", req->name ? req->name : "") : 0;
-}
-
-void image_pulls(struct image_table *t, struct image_pull_state **ret, size_t *ret_n)
-{
-	size_t n = 0;
-
-	WITH_MUTEX(&t->mutex);
-	list_for_each(p, &t->pulls, struct pull, link)
-		n++;
-	*ret = mem_new(n + 1, sizeof(**ret));
-	*ret_n = 0;
-	list_for_each(p, &t->pulls, struct pull, link) {
-		struct image_pull_state *s = &(*ret)[(*ret_n)++];
-
-		reference_format(&p->ref, s->name);
-		s->began = p->began;
-		s->waiters = p->waiters;
-		s->progress = progress_of(p);
-	}
-}
-
-void image_pulls_free(struct image_pull_state *list, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		progress_done(&list[i].progress);
-	free(list);
-}
-
-void image_counters(struct image_table *t, struct image_counters *ret)
-{
-	*ret = (struct image_counters){
-		.begun = atomic_load(&t->counters.begun),
-		.joined = atomic_load(&t->counters.joined),
-		.done = atomic_load(&t->counters.done),
-		.failed = atomic_load(&t->counters.failed),
-		.cancelled = atomic_load(&t->counters.cancelled),
-		.layers_fetched = atomic_load(&t->counters.layers_fetched),
-		.layers_joined = atomic_load(&t->counters.layers_joined),
-		.bytes_fetched = atomic_load(&t->counters.bytes_fetched),
-		.bytes_resumed = atomic_load(&t->counters.bytes_resumed),
-	};
-	registry_counters(t->registry, &ret->requests, &ret->retries);
-	WITH_MUTEX(&t->mutex);
-	list_for_each(p, &t->pulls, struct pull, link)
-		ret->running++;
 }
 
 int image_explain(struct image_table *t, const struct image_pull *req, struct registry_step **ret,
