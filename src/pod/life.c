@@ -54,6 +54,12 @@ static void note_start_error(struct pod_container *c, int64_t at, const struct e
 	pod_plugins_stopped(c);
 }
 
+char *pod_container_log(const struct pod_container *c, struct arena *a)
+{
+	return c->log_path ? arena_printf(a, "%s" SHIM_LOG_BELOW "%s", c->pod->config->log_directory,
+					  c->config->log_path) : arena_strdup(a, "");
+}
+
 static int create_task(struct pod_container *c, const char *address, pid_t *ret_pid, struct err *err)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
@@ -61,7 +67,7 @@ static int create_task(struct pod_container *c, const char *address, pid_t *ret_
 	struct pod_manager *m = c->priv->m;
 	struct shim_create create = {
 		.id = c->id, .bundle = c->dir, .runtime_root = m->runtime_root,
-		.log_path = c->log_path ? c->log_path : "", .terminal = c->config->tty, .stdin_open = c->config->stdin_open,
+		.log_path = pod_container_log(c, &a), .terminal = c->config->tty, .stdin_open = c->config->stdin_open,
 		.systemd_cgroup = pod_cgroup_is_unit(c->cgroup_path),
 	};
 	const struct pod_namespaces *ns = &c->pod->config->security.namespaces;
@@ -70,12 +76,10 @@ static int create_task(struct pod_container *c, const char *address, pid_t *ret_
 	if (r < 0)
 		return r;
 	if (c->log_path) {
-		autofree char *dir = mem_strdup(c->log_path);
-
-		*strrchr(dir, '/') = '\0';
-		r = sys_mkdir_p(dir, 0755);
+		/* what lies below it is the shim's to make */
+		r = sys_mkdir_p(c->pod->config->log_directory, 0755);
 		if (r < 0)
-			return err_sys(err, r, "log directory %s", dir);
+			return err_sys(err, r, "log directory %s", c->pod->config->log_directory);
 	}
 	create.lowers = (const char *const *)snap.lowers;
 	create.n_lowers = snap.n_lowers;

@@ -337,6 +337,8 @@ int pod_container_task_delete(struct pod_container *c, struct err *err);
 
 /* The address of its pod's shim, or of the one that is on its way; STATE when there is none. */
 int pod_container_shim(struct pod_container *c, struct arena *a, char **ret, struct err *err);
+/* Its log file as the shim is told: no link is followed below the pod's log directory. "": none. */
+char *pod_container_log(const struct pod_container *c, struct arena *a);
 /* The process of the container's own config.json, with another command and without a terminal. */
 int pod_container_exec_process(struct pod_container *c, char *const *cmd, size_t n_cmd, struct arena *a,
 			       struct oci_process *ret, struct err *err);

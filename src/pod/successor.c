@@ -77,7 +77,7 @@ static int adopt_container(struct pod_container *c, const char *address, struct 
 	struct pod_manager *m = c->priv->m;
 	struct shim_create what = {
 		.id = c->id, .bundle = c->dir, .runtime_root = m->runtime_root,
-		.log_path = c->log_path ? c->log_path : "",
+		.log_path = pod_container_log(c, a),
 		.terminal = c->config->tty, .stdin_open = c->config->stdin_open,
 	};
 	int kept[SHIM_STREAMS], r;

@@ -17,11 +17,11 @@
 
 #include "shim/journal.h"
 #include "shim/log.h"
+#include "shim/shim.h"
 #include "shim/tap.h"
 #include "sys/sys.h"
 
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
@@ -58,22 +58,51 @@ struct logfile {
 	size_t n_streams;
 };
 
+/* `name` in the directory, whose own name may go through links; name is split at its last slash. */
+static int open_beneath(const char *dir, char *name, int *ret)
+{
+	/* O_NONBLOCK: a FIFO must not stop the loop before fstat tells */
+	const int flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+	autofd int base = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC), made = -EBADF;
+	char *slash = strrchr(name, '/');
+	int r;
+
+	if (base < 0)
+		return -errno;
+	r = sys_open_beneath(base, name, flags, 0640, ret);
+	if (r != -ENOENT || !slash)
+		return r;
+	*slash = '\0';
+	r = sys_mkdir_in(base, name, 0755, &made);
+	*slash = '/';
+	return r < 0 ? r : sys_open_beneath(base, name, flags, 0640, ret);
+}
+
 static int open_file(const char *path, int *ret, struct stat *ret_stat, struct err *err)
 {
-	char copy[PATH_MAX];
+	char dir[PATH_MAX], *name;
 	autofd int fd = -EBADF;
 	int r;
 
-	if (path[0] != '/' || strlen(path) >= sizeof(copy))
+	if (path[0] != '/' || strlen(path) >= sizeof(dir))
 		return err_set(err, ERR_INVALID, "log file %s: not an absolute path", path);
-	strcpy(copy, path);
-	r = sys_mkdir_p(dirname(copy), 0755);
+	strcpy(dir, path);
+	name = strstr(dir, SHIM_LOG_BELOW);
+	if (name) {
+		*name = '\0';
+		name += sizeof(SHIM_LOG_BELOW) - 1;
+	} else {
+		name = strrchr(dir, '/');
+		*name++ = '\0';
+	}
+	r = sys_mkdir_p(*dir ? dir : "/", 0755);
 	if (r < 0)
 		return err_sys(err, r, "log file %s: make its directory", path);
-	/* O_NONBLOCK: a FIFO must not stop the loop before fstat tells */
-	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0640);
-	if (fd < 0)
-		return err_sys(err, errno, "log file %s", path);
+	r = open_beneath(*dir ? dir : "/", name, &fd);
+	if (r == -ELOOP)
+		return err_sys(err, r, "log file %s: links are not followed", path);
+	if (r < 0)
+		return err_sys(err, r, "log file %s", path);
 	if (fstat(fd, ret_stat) < 0 || !S_ISREG(ret_stat->st_mode))
 		return err_set(err, ERR_INVALID, "log file %s: not a regular file", path);
 	*ret = take_fd(&fd);

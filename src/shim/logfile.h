@@ -8,9 +8,10 @@
  * when the next one is given the same pipes.
  *
  * The path is the kubelet's: an absolute name below its log directory, which root owns.
- * Missing directories are made (0755). The last component is not followed when it is a
- * symbolic link, and must be a regular file: nothing legitimate puts anything else there,
- * and a container that got the log directory as a volume must not choose what root appends to.
+ * Missing directories are made (0755). What lies below the log directory (SHIM_LOG_BELOW; the last
+ * component where it is not said) is reached without following links, and must be a regular file:
+ * nothing legitimate puts anything else there, and a container that got the log directory as a
+ * volume must not choose what root appends to.
  *
  * Loop thread.
  */

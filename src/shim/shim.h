@@ -23,6 +23,7 @@
  *
  *   cri:///absolute/path/of/0.log    the shim writes the CRI log format itself; stdout and
  *                                    stderr name the same file (with terminal: stdout only)
+ *   cri:///absolute/./path/0.log     the same; no link is followed in what stands behind "/./"
  *   cri://                           read and kept nowhere: for those who attach
  *   ""                               /dev/null
  *
@@ -80,6 +81,9 @@ int shim_cleanup(const struct shim_launch *what, const char *container_id, const
 		 int64_t deadline, struct err *err);
 
 /* ---- tasks ---- */
+
+/* In a log_path: between the log directory and what lies below it, where no link is followed. */
+#define SHIM_LOG_BELOW "/./"
 
 struct shim_create {
 	const char *id, *bundle;
