@@ -322,6 +322,21 @@ static int label_files(const struct pod_sandbox *p, const char *label, struct er
 	return r;
 }
 
+/*
+ * The pod's directory is not for other users of the node: they could reach what is mounted there as
+ * /dev/shm. The root of the pod's user namespace comes through it to the root file systems.
+ */
+static int make_dir(const struct pod_sandbox *p, struct err *err)
+{
+	uint32_t uid, gid;
+	int r = sys_mkdir_p(p->dir, 0700);
+
+	pod_userns_root(&p->config->security.namespaces, &uid, &gid);
+	if (r == 0 && (chown(p->dir, 0, gid) < 0 || chmod(p->dir, 0710) < 0))
+		r = -errno;
+	return r < 0 ? err_sys(err, r, "make %s", p->dir) : 0;
+}
+
 static int make(struct pod_op *op, struct pod_sandbox *p, struct err *err)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
@@ -345,8 +360,8 @@ static int make(struct pod_op *op, struct pod_sandbox *p, struct err *err)
 		r = pod_cgroup_choose(p, err);
 	if (r == 0)
 		r = pod_sandbox_commit(p, err);
-	if (r == 0 && (r = sys_mkdir_p(p->dir, 0711)) < 0)
-		r = err_sys(err, r, "make %s", p->dir);
+	if (r == 0)
+		r = make_dir(p, err);
 	if (r == 0 && !str_empty(p->config->log_directory) &&
 	    (r = sys_mkdir_p(p->config->log_directory, 0755)) < 0)
 		r = err_sys(err, r, "log_directory %s", p->config->log_directory);
