@@ -1,5 +1,6 @@
 /*
- * Taps. Loop thread. Invariant: a tap is in the loop (EPOLLOUT) and its timer runs exactly while
+ * Taps. Loop thread. Invariant: a tap is always in the loop, where a FIFO says (EPOLLERR) that its
+ * reader is gone, however silent the stream is. It asks for EPOLLOUT and its timer runs exactly while
  * it has pending bytes.
  */
 #include "shim/tap.h"
@@ -78,12 +79,18 @@ static ssize_t push(struct tap *tap, const uint8_t *data, size_t len)
 	return (ssize_t)done;
 }
 
-static void on_writable(uint32_t events, void *user)
+static void on_event(uint32_t events, void *user)
 {
 	struct tap *tap = user;
 	struct taps *t = tap->taps;
-	ssize_t n = push(tap, tap->pending.data, tap->pending.len);
+	ssize_t n;
 
+	if (!tap->pending.len) {
+		if (events & EPOLLERR)
+			gone(tap);
+		return;
+	}
+	n = push(tap, tap->pending.data, tap->pending.len);
 	if (n < 0) {
 		gone(tap);
 		return;
@@ -98,7 +105,7 @@ static void on_writable(uint32_t events, void *user)
 		return;
 	}
 	buf_done(&tap->pending);
-	event_fd_free(take_ptr(&tap->source));
+	event_fd_set(tap->source, 0);
 	event_timer_set(tap->timer, INT64_MAX);
 	if (!taps_busy(t))
 		t->on_free(t->user);
@@ -107,7 +114,8 @@ static void on_writable(uint32_t events, void *user)
 void taps_write(struct taps *t, const uint8_t *data, size_t len)
 {
 	list_for_each(tap, &t->list, struct tap, link) {
-		ssize_t n = tap->pending.len ? 0 : push(tap, data, len);
+		bool waits = tap->pending.len > 0;
+		ssize_t n = waits ? 0 : push(tap, data, len);
 
 		if (n == (ssize_t)len)
 			continue;
@@ -115,11 +123,10 @@ void taps_write(struct taps *t, const uint8_t *data, size_t len)
 			tap_free(tap);
 			continue;
 		}
-		if (tap->source)
+		if (waits)
 			continue;
 		event_timer_set(tap->timer, time_now_mono() + TAP_PATIENCE);
-		if (event_fd_new(t->shim->loop, tap->fd, EPOLLOUT, on_writable, tap, &tap->source) < 0)
-			tap_free(tap);
+		event_fd_set(tap->source, EPOLLOUT);
 	}
 }
 
@@ -142,6 +149,10 @@ int taps_add(struct taps *t, const char *fifo, struct err *err)
 	event_timer_new(t->shim->loop, INT64_MAX, on_patience, tap, &tap->timer);
 	list_append(&t->list, &tap->link);
 	t->n++;
+	if (event_fd_new(t->shim->loop, tap->fd, 0, on_event, tap, &tap->source) < 0) {
+		tap_free(tap);
+		return err_set(err, ERR_LIMIT, "attach %s: it cannot be watched", fifo);
+	}
 	return 0;
 }
 

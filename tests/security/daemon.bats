@@ -143,8 +143,6 @@ user_of() { status_of "$(pid_of "$1")" "${2:-Uid}" | awk '{ print $1 }'; }
 		ctr=$(run_container "$(run_pod $name)" "$(of $name)")
 		inside "$ctr" 'for f in resolv.conf hosts hostname mtab; do echo changed >/etc/$f; cat /etc/$f; done' >/dev/null 2>&1 || true
 		lacks "$(inside "$ctr" 'cat /etc/hosts /etc/resolv.conf' 2>/dev/null)" "the host's"
-		# none of the host's became a place to mount on
-		lacks "$(grep " $SECRET" "/proc/$(pid_of "$ctr")/mountinfo")" "/../"
 	done
 	[ ! -e "$SECRET/new" ]
 }
@@ -241,18 +239,34 @@ user_of() { status_of "$(pid_of "$1")" "${2:-Uid}" | awk '{ print $1 }'; }
 }
 
 @test "CVE-2022-23471, CVE-2025-64329: execs and attaches that end badly leave nothing in the daemon" {
-	ctr=$(run_container "$(run_pod attach)" "$(of plain)" '.stdin = true | .tty = true')
-	held() { ls "/proc/$(daemon_pid)/fd" | wc -l; }
+	ctr=$(run_container "$(run_pod attach)" "$(of plain)" '.stdin = true')
+	shim=$(awk '/^PPid/ { print $2 }' "/proc/$(pid_of "$ctr")/status")
+	held() { ls "/proc/$1/fd" | wc -l; }
 	threads() { ls "/proc/$(daemon_pid)/task" | wc -l; }
-	settled() { [ "$(held)" -le "$1" ] && [ "$(threads)" -le "$2" ]; }
-	timeout 1 "$CRICTL" -c "$WORK/crictl.yaml" version >/dev/null 2>&1 || true
-	before=$(held) before_threads=$(threads)
-	for _ in $(seq 20); do
-		in_node timeout -s KILL 0.1 "$CRICTL" -c "$WORK/crictl.yaml" exec -it "$ctr" sh </dev/null >/dev/null 2>&1 || true
-		in_node timeout -s KILL 0.1 "$CRICTL" -c "$WORK/crictl.yaml" attach -it "$ctr" </dev/null >/dev/null 2>&1 || true
+	served() { [ "$(held "$shim")" -gt "$shim_before" ]; }
+	settled() { [ "$(held "$(daemon_pid)")" -le "$1" ] && [ "$(threads)" -le "$2" ] && [ "$(held "$shim")" -le "$3" ]; }
+	# killed in the middle: when the container's side of it is there
+	ends_badly() { # ARGUMENTS of crictl…
+		nsenter --net="$NODE" "$CRICTL" -c "$WORK/crictl.yaml" "$@" <&8 >/dev/null 2>&1 3>&- 8>&- &
+		eventually 10 served
+		kill -KILL $!
+		wait $! || true
+		eventually 10 settled $((before + 2)) $((before_threads + 4)) "$shim_before"
+	}
+	mkfifo "$WORK/no-input"
+	exec 8<>"$WORK/no-input"
+	cri version >/dev/null
+	before=$(held "$(daemon_pid)") before_threads=$(threads) shim_before=$(held "$shim")
+	# more than a stream lets attach at once; the container says nothing meanwhile
+	for _ in $(seq 10); do
+		ends_badly attach -i "$ctr"
+	done
+	for _ in $(seq 3); do
+		ends_badly exec -i "$ctr" cat
 		fails cri exec -it "$ctr" /no/such/program </dev/null
 	done
-	eventually 15 settled $((before + 2)) $((before_threads + 4))
+	exec 8>&-
+	eventually 15 settled $((before + 2)) $((before_threads + 4)) "$shim_before"
 }
 
 @test "CVE-2022-0811: a sysctl's value is one value" {
