@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -130,6 +131,14 @@ static int before(void *user, struct err *err)
 
 /* ---- notifications ---- */
 
+/* "LSM:NAME" of --lsm-profile, where it is that LSM's */
+static const char *name_of(const char *profile, const char *lsm)
+{
+	size_t n = strlen(lsm);
+
+	return profile && !strncmp(profile, lsm, n) && profile[n] == ':' ? profile + n + 1 : NULL;
+}
+
 /* The processes stand, but have not gone on: the last moment for what has to hold before. */
 static int post_restore(struct restoration *x, const struct criu_reply *reply, struct err *err)
 {
@@ -148,6 +157,25 @@ static int post_restore(struct restoration *x, const struct criu_reply *reply, s
 		r = creation_record(c, err);
 	x->recorded = r == 0;
 	return r;
+}
+
+/*
+ * The processes have their credentials, and have not gone on. A CRIU that was built without the LSM gives them its
+ * own label, and says nothing.
+ */
+static int pre_resume(struct restoration *x, struct err *err)
+{
+	const char *asked = x->what->lsm_profile;
+	const char *profile = name_of(asked, "apparmor"), *label = name_of(asked, "selinux");
+	int r = sec_selinux_verify(x->c.pid, label ? label : x->c.plan.process.selinux, err);
+
+	if (r == 0)
+		r = sec_apparmor_verify(x->c.pid, profile ? profile : x->c.plan.process.apparmor, err);
+	if (r == 0)
+		return 0;
+	/* CRIU would let it go on all the same */
+	sys_pidfd_signal(x->c.pidfd, SIGKILL);
+	return err_wrap(err, r, "criu did not give the process its label");
 }
 
 /* An empty network is a new one: what a new container gets, it gets. */
@@ -199,6 +227,8 @@ static int notify(void *user, const struct criu_reply *reply, int fd, struct err
 		return setup_namespaces(x, reply, err);
 	if (str_eq(reply->script, "post-restore"))
 		return post_restore(x, reply, err);
+	if (str_eq(reply->script, "pre-resume"))
+		return pre_resume(x, err);
 	if (str_eq(reply->script, "orphan-pts-master"))
 		return send_terminal(x, fd, err);
 	return 0; /* CRIU tells of more than anybody waits for */
@@ -312,6 +342,9 @@ static int describe(struct restoration *x, struct err *err)
 	criu_put_flag(&x->opts, CRIU_MNTNS_COMPAT_MODE, true);
 	criu_put_flag(&x->opts, CRIU_TCP_CLOSE, what->tcp_close);
 	criu_put_text(&x->opts, CRIU_LSM_PROFILE, what->lsm_profile);
+	/* that of the images has the categories of the pod that they were in */
+	if (str_empty(what->lsm_profile) && sec_selinux_enabled() && !str_empty(x->c.plan.process.selinux))
+		criu_put_text(&x->opts, CRIU_LSM_PROFILE, arena_printf(&x->c.arena, "selinux:%s", x->c.plan.process.selinux));
 	criu_put_text(&x->opts, CRIU_LSM_MOUNT_CONTEXT, what->lsm_mount_context);
 	tell_cgroups(x);
 	tell_namespaces(x);

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/vfs.h>
 
@@ -82,6 +83,59 @@ int sec_selinux_check(const char *label, struct err *err)
 	if (r == 0 && sys_file_write(AT_FDCWD, "/sys/fs/selinux/context", label) == -EINVAL)
 		r = err_set(err, ERR_INVALID, "SELinux label %s: the policy knows no such context", label);
 	return r;
+}
+
+/* The same label as the policy writes it: categories in their order. */
+static void canonical(const char *label, char *out, size_t size)
+{
+	autofd int fd = open("/sys/fs/selinux/context", O_RDWR | O_CLOEXEC);
+	ssize_t n = -1;
+
+	if (fd >= 0 && write(fd, label, strlen(label) + 1) > 0)
+		n = read(fd, out, size - 1);
+	if (n > 0)
+		out[n] = '\0';
+	else
+		snprintf(out, size, "%s", label);
+}
+
+static int verify(pid_t pid, const char *wanted, const char *lsm, const char *file, const char *older, struct err *err)
+{
+	char path[64], is[LABEL_MAX + 16];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
+	n = sys_file_read_text(AT_FDCWD, path, is, sizeof(is));
+	if (n == -ENOENT && older) {
+		snprintf(path, sizeof(path), "/proc/%d/%s", pid, older);
+		n = sys_file_read_text(AT_FDCWD, path, is, sizeof(is));
+	}
+	if (n < 0)
+		return err_sys(err, n, "%s", path);
+	is[strcspn(is, "\n")] = '\0';
+	/* AppArmor says the mode behind the name: "name (enforce)" */
+	if (older && strstr(is, " ("))
+		*strstr(is, " (") = '\0';
+	if (str_eq(is, wanted))
+		return 0;
+	return err_set(err, ERR_DENIED, "process %d has the %s %.400s, not %.400s", pid, lsm, *is ? is : "(none)", wanted);
+}
+
+int sec_apparmor_verify(pid_t pid, const char *profile, struct err *err)
+{
+	if (str_empty(profile) || str_eq(profile, "unconfined") || !sec_apparmor_enabled())
+		return 0;
+	return verify(pid, profile, "AppArmor profile", "attr/apparmor/current", "attr/current", err);
+}
+
+int sec_selinux_verify(pid_t pid, const char *label, struct err *err)
+{
+	char wanted[LABEL_MAX];
+
+	if (str_empty(label) || !sec_selinux_enabled())
+		return 0;
+	canonical(label, wanted, sizeof(wanted));
+	return verify(pid, wanted, "SELinux label", "attr/current", NULL, err);
 }
 
 int sec_apparmor_set_exec(int procfd, const char *profile)

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct err;
 
@@ -22,6 +23,13 @@ bool sec_selinux_enabled(void);
  * policy's; UNSUPPORTED when the LSM is off. NULL, "" and "unconfined" need nothing and pass. */
 int sec_apparmor_check(const char *profile, struct err *err);
 int sec_selinux_check(const char *label, struct err *err);
+
+/*
+ * Whether a process of the host runs under that profile or label: DENIED, with both names, where it does not. For a
+ * process that somebody else has labelled, or has not. NULL and "" need nothing and pass; so does "unconfined".
+ */
+int sec_apparmor_verify(pid_t pid, const char *profile, struct err *err);
+int sec_selinux_verify(pid_t pid, const char *label, struct err *err);
 
 /* The profile or label that the next execve gets. [child] */
 int sec_apparmor_set_exec(int procfd, const char *profile);

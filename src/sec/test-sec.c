@@ -473,6 +473,28 @@ static void single_attributes_are_set(void **state)
 		assert_true(sec_selinux_check("system_u:object_r:x_t:s0", &err) < 0);
 }
 
+/* Where an LSM runs, what this process does not have is noticed. */
+static void labels_are_verified(void **state)
+{
+	struct err err = ERR_INIT;
+	char own[4096] = "";
+
+	assert_int_equal(sec_selinux_verify(getpid(), NULL, &err), 0);
+	assert_int_equal(sec_apparmor_verify(getpid(), "unconfined", &err), 0);
+	if (sec_apparmor_enabled()) {
+		assert_true(sec_apparmor_verify(getpid(), "caisson-none", &err) < 0);
+		assert_int_equal(err.kind, ERR_DENIED);
+		assert_non_null(strstr(err.text, ", not caisson-none"));
+		err_clear(&err);
+	}
+	if (sec_selinux_enabled()) {
+		assert_true(sys_file_read_text(AT_FDCWD, "/proc/self/attr/current", own, sizeof(own)) > 0);
+		assert_int_equal(sec_selinux_verify(getpid(), own, &err), 0);
+		assert_true(sec_selinux_verify(getpid(), "system_u:object_r:x_t:s0", &err) < 0);
+		assert_int_equal(err.kind, ERR_DENIED);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -490,6 +512,7 @@ int main(void)
 		cmocka_unit_test(names_go_both_ways),
 		cmocka_unit_test(resource_limits_are_checked_and_applied),
 		cmocka_unit_test(single_attributes_are_set),
+		cmocka_unit_test(labels_are_verified),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

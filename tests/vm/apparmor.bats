@@ -10,6 +10,7 @@ setup_file() {
 		  file,
 		  network,
 		  capability,
+		  signal,
 		  deny /tmp/** w,
 		}
 	PROFILE
@@ -92,4 +93,29 @@ profile() { cat "/proc/$1/attr/current"; }
 	fails oci run -b "$B" b1
 	has "$output" ct-absent
 	same "$(oci list -q)" ""
+}
+
+@test "a restored container has its profile again" {
+	criu=$("$TOP/tools/install-criu" 2>"$WORK/why") || skip "$(cat "$WORK/why")"
+	B=$WORK/restored
+	oci() { timeout -k 5 60 "$BUILD/src/prog/caisson-oci/caisson-oci" --root "$WORK/oci" --criu "$criu" "$@"; }
+	mkdir -p "$B/rootfs/bin"
+	cp "$(command -v busybox)" "$B/rootfs/bin/busybox"
+	oci spec -b "$B"
+	# CRIU makes a directory in the root, and a sleep that it interrupts is over
+	jq --arg cg "/$TAG/r" '.process.terminal = false | .root.readonly = false | .linux.cgroupsPath = $cg |
+		.process.apparmorProfile = "ct-no-write" |
+		.process.args = ["/bin/busybox", "sh", "-c", "while :; do /bin/busybox sleep 1; done"]' "$B/config.json" >"$B/new"
+	mv "$B/new" "$B/config.json"
+	oci run -d -b "$B" r1 >/dev/null 2>&1 </dev/null
+	same "$(profile "$(oci state r1 | jq .pid)")" "ct-no-write (enforce)"
+	oci checkpoint --image-path "$B/img" r1 || { tail -n 5 "$B"/img/*.log; false; }
+	oci restore -d -b "$B" --image-path "$B/img" --pid-file "$WORK/pid" r1 >"$WORK/out" 2>&1 </dev/null || { cat "$WORK/out"; tail -n 5 "$B"/img/*.log; false; }
+	same "$(profile "$(cat "$WORK/pid")")" "ct-no-write (enforce)"
+	oci delete -f r1
+	# and another one where that is asked for
+	oci restore -d -b "$B" --image-path "$B/img" --pid-file "$WORK/pid" --lsm-profile apparmor:unconfined r1 >"$WORK/out" 2>&1 </dev/null ||
+		{ cat "$WORK/out"; false; }
+	same "$(profile "$(cat "$WORK/pid")")" unconfined
+	oci delete -f r1
 }

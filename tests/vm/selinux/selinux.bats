@@ -97,15 +97,20 @@ level() { cut -d: -f4- <<<"$1"; }
 	lacks "$(label /etc)" container_file_t
 }
 
-@test "a bundle's labels: process and mounts; one that cannot be is refused by name" {
-	B=$WORK/bundle
+oci() { "$BUILD/src/prog/caisson-oci/caisson-oci" --root "$WORK/oci" "$@"; }
+config() { jq "$1" "$B/config.json" >"$B/new" && mv "$B/new" "$B/config.json"; }
+
+bundle() { # name
+	B=$WORK/$1
 	mkdir -p "$B/rootfs/bin"
 	cp "$(command -v busybox)" "$B/rootfs/bin/busybox"
-	oci() { "$BUILD/src/prog/caisson-oci/caisson-oci" --root "$WORK/oci" "$@"; }
 	oci spec -b "$B"
-	config() { jq "$1" "$B/config.json" >"$B/new" && mv "$B/new" "$B/config.json"; }
 	config ".process.terminal = false | .linux.cgroupsPath = \"/$TAG/b\" | .process.args = [\"/bin/busybox\", \"cat\", \"/proc/self/attr/current\"]"
 	config '.process.selinuxLabel = "system_u:system_r:container_t:s0:c1,c2" | .linux.mountLabel = "system_u:object_r:container_file_t:s0:c1,c2"'
+}
+
+@test "a bundle's labels: process and mounts; one that cannot be is refused by name" {
+	bundle bundle
 	has "$(oci run -b "$B" b1 | tr -d '\0')" "system_u:system_r:container_t:s0:c1,c2"
 	config '.process.args = ["/bin/busybox", "sleep", "1000"]'
 	oci create -b "$B" --pid-file "$WORK/pid" b1 >/dev/null 2>&1 </dev/null
@@ -115,4 +120,30 @@ level() { cut -d: -f4- <<<"$1"; }
 	fails oci run -b "$B" b1
 	has "$output" nobody:such:label
 	same "$(oci list -q)" ""
+}
+
+# a CRIU that knows nothing of SELinux restores with its own label
+@test "a restored container has its label again, or does not run" {
+	criu=$("$TOP/tools/install-criu" 2>"$WORK/why") || skip "$(cat "$WORK/why")"
+	bundle restored
+	# CRIU makes a directory in the root, and a sleep that it interrupts is over
+	config '.root.readonly = false | .process.args = ["/bin/busybox", "sh", "-c", "while :; do /bin/busybox sleep 1; done"]'
+	wanted=system_u:system_r:container_t:s0:c1,c2
+	oci run -d -b "$B" r1 >/dev/null 2>&1 </dev/null
+	same "$(context "$(oci state r1 | jq .pid)")" "$wanted"
+	oci --criu "$criu" checkpoint --image-path "$B/img" r1 || { grep Error "$B"/img/*.log; false; }
+	if oci --criu "$criu" restore -d -b "$B" --image-path "$B/img" --pid-file "$WORK/pid" r1 >"$WORK/out" 2>&1 </dev/null; then
+		same "$(context "$(cat "$WORK/pid")")" "$wanted"
+		oci delete -f r1
+	else
+		cat "$WORK/out"
+		has "$(tr A-Z a-z <"$WORK/out")" selinux
+		same "$(oci list -q)" ""
+		same "$(pgrep -fc 'busybox sh -c while' || true)" 0
+	fi
+	# without a label nothing is asked for
+	config 'del(.process.selinuxLabel)'
+	oci --criu "$criu" restore -d -b "$B" --image-path "$B/img" --pid-file "$WORK/pid" r1 >"$WORK/out" 2>&1 </dev/null ||
+		{ cat "$WORK/out"; false; }
+	oci delete -f r1
 }
