@@ -42,6 +42,7 @@ static void chunk_free(struct grpc_core *core, struct grpc_chunk *chunk)
 	if (chunk->cap >= GRPC_SPARE_MIN && chunk->cap <= GRPC_SPARE_MAX && chunk->cap > core->spare.cap) {
 		buf_done(&core->spare);
 		core->spare = (struct buf){ take_ptr(&chunk->owned), 0, chunk->cap, chunk->cap };
+		core->spare_kept = true;
 	}
 	free(chunk->owned);
 	free(chunk);
@@ -329,7 +330,6 @@ struct buf grpc_call_buf(struct grpc_call *call, size_t max)
 	struct buf b = core->spare;
 
 	core->spare = (struct buf){ 0 };
-	core->spare_used = true;
 	b.max = max;
 	if (b.data)
 		b.data[0] = 0;

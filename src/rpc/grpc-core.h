@@ -38,7 +38,7 @@ struct grpc_core {
 	size_t n_services;
 	size_t in_bytes, out_bytes;
 	struct buf spare;         /* of an answer that went out */
-	bool spare_used;          /* since the server looked last */
+	bool spare_kept;          /* since the server looked last: its time begins again */
 	grpc_answer_fn on_answer;
 	void *on_answer_user;
 };

@@ -36,6 +36,14 @@ struct peer {
 	struct grpc_conn *conn;
 };
 
+static void spare_look(struct grpc_server *s)
+{
+	if (!s->core->spare_kept)
+		return;
+	s->core->spare_kept = false;
+	event_timer_set(s->spare_timer, time_now_mono() + SPARE_AGE);
+}
+
 static void peer_free(struct peer *p)
 {
 	struct grpc_server *s = p->server;
@@ -48,6 +56,7 @@ static void peer_free(struct peer *p)
 	grpc_conn_end(p->conn);
 	grpc_conn_unref(p->conn);
 	free(p);
+	spare_look(s);
 	if (s->drained && list_empty(&s->peers))
 		event_timer_set(s->drained_timer, time_now_mono());
 }
@@ -81,10 +90,7 @@ static int peer_update(struct peer *p)
 		event_timer_set(p->timer, deadline);
 	else if (deadline != INT64_MAX)
 		event_timer_new(p->server->loop, deadline, on_deadline, p, &p->timer);
-	if (p->server->core->spare_used) {
-		p->server->core->spare_used = false;
-		event_timer_set(p->server->spare_timer, time_now_mono() + SPARE_AGE);
-	}
+	spare_look(p->server);
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 /*
- * CRIU's messages as bytes. Protocol buffers: each member is a number and a type, then a
+ * CRIU's messages as bytes, and the lines of its log that matter. Protocol buffers: each member is a number and a type, then a
  * varint or a length and that many bytes. Pure; replies are checked as if they were hostile.
  */
 #include "runtime/criu.h"

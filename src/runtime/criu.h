@@ -2,7 +2,7 @@
  * CRIU, which takes a tree of processes apart into files and puts it together again (inner
  * header). It is a program that somebody installed; here it is only asked.
  *
- *   criu-wire.c   its requests and replies as bytes: pure
+ *   criu-wire.c   its requests and replies as bytes, and what it complains of in a log: pure
  *   criu.c        one `criu swrk` run: request, notifications, reply, what its log says
  *   images.c      what we keep beside CRIU's own images, and which mounts are external
  *   checkpoint.c, restore.c   the two public calls
@@ -66,7 +66,7 @@ int criu_reply_parse(const void *data, size_t len, struct criu_reply *ret);
 
 /*
  * The lines of a log in which CRIU complains, joined by "; ": the first two, which say the cause, and the last
- * two, which say what came of it. out is "" where there is none, and ends with "..." where size is too small.
+ * two, which say what came of it. out is "" where there is none, and ends with "..." where size (4 at least) is too small.
  * Each line of a log begins with the time, which is left out. Pure; the text is hostile.
  */
 void criu_complaints(const char *log, char *out, size_t size);

@@ -113,8 +113,8 @@ static int verify(pid_t pid, const char *wanted, const char *lsm, const char *fi
 	if (n < 0)
 		return err_sys(err, n, "%s", path);
 	is[strcspn(is, "\n")] = '\0';
-	/* AppArmor says the mode behind the name: "name (enforce)" */
-	if (older && strstr(is, " ("))
+	/* AppArmor says the mode behind the name, "name (enforce)"; no label has a blank */
+	if (strstr(is, " ("))
 		*strstr(is, " (") = '\0';
 	if (str_eq(is, wanted))
 		return 0;

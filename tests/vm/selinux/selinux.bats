@@ -122,6 +122,10 @@ bundle() { # name
 	same "$(oci list -q)" ""
 }
 
+@test "unit tests of sec pass on this kernel" {
+	for t in "$BUILD"/sec/test-*; do "$t" || return 1; done
+}
+
 # a CRIU that knows nothing of SELinux restores with its own label
 @test "a restored container has its label again, or does not run" {
 	criu=$("$TOP/tools/install-criu" 2>"$WORK/why") || skip "$(cat "$WORK/why")"
