@@ -146,6 +146,8 @@ static int prepare(struct cni *cni, struct cni_net *net, const struct cni_pod *p
 		r = settled_conf(cni, net, a, &conf, err);
 	if (r < 0)
 		return r;
+	if (net->embedded)
+		cni_default_masquerade(cni, &conf, a);
 	at.network = arena_strdup(a, conf.name);
 	at.conf = cni_conf_write(&conf, conf.versions[0], a);
 	*ret = at;

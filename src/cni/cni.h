@@ -33,7 +33,9 @@
  * the wrong network is worse than a pod that waits (containerd does the same). With no file
  * at all (or no directory) the embedded default serves: a bridge with host-local addresses,
  * masquerading and host ports, if its three plugins are installed; else the network is not ready
- * and the reason names what is missing and where it was looked for. The directory is looked at
+ * and the reason names what is missing and where it was looked for. Its pods are masqueraded by one
+ * rule for all (an nf_tables table "caisson-BRIDGE", looked for at each cni_attach_prepare and made
+ * where it is missing), or by the plugin's rules for each where that cannot be made. The directory is looked at
  * again (names, inodes, sizes, times) at each cni_status and cni_attach_prepare.
  *
  * Context. All functions may be called by any thread and block the caller. cni_status and
@@ -205,6 +207,6 @@ int cni_result_read(const char *text, size_t len, const char *ifname, struct are
 		    struct cni_result *ret, struct err *err);
 
 /* The bridge plugin leaves its bridge behind when the last pod is gone, on purpose. This removes
- * the embedded default's bridge if no interface is attached to it: for a daemon that is
- * taken down for good. 0 also when it was not there; STATE while it has ports. */
+ * the embedded default's bridge if no interface is attached to it, and the masquerading rule: for
+ * a daemon that is taken down for good. 0 also when it was not there; STATE while it has ports. */
 int cni_default_teardown(struct cni *cni, struct err *err);

@@ -196,6 +196,20 @@ char *cni_conf_write(const struct cni_conf *conf, const char *version, struct ar
 	return arena_strdup(a, text);
 }
 
+void cni_conf_set_ipmasq(struct cni_conf *conf, struct arena *a)
+{
+	struct cni_plugin *plugins = arena_new(a, conf->n_plugins, sizeof(*plugins));
+	CLEANUP(json_drop) json_t *object = json_loads(conf->plugins[0].conf, 0, NULL);
+	autofree char *text = NULL;
+
+	json_object_set_new(object, "ipMasq", json_true());
+	text = json_dumps(object, JSON_COMPACT);
+	assert(text);
+	memcpy(plugins, conf->plugins, conf->n_plugins * sizeof(*plugins));
+	plugins[0].conf = arena_strdup(a, text);
+	conf->plugins = plugins;
+}
+
 int cni_conf_input(const struct cni_conf *conf, const struct cni_plugin *plugin, const char *capabilities,
 		   const char *prev_result, struct arena *a, char **ret, struct err *err)
 {

@@ -27,6 +27,9 @@ int cni_conf_read(const char *text, size_t len, struct arena *a, struct cni_conf
 /* The list again, at one cniVersion: what an attachment keeps. */
 char *cni_conf_write(const struct cni_conf *conf, const char *version, struct arena *a);
 
+/* The first plugin masquerades, whatever its configuration said. Its plugins are copied into a. */
+void cni_conf_set_ipmasq(struct cni_conf *conf, struct arena *a);
+
 /* stdin of one plugin. capabilities and prev_result may be NULL; they are JSON made by us or
  * checked by cni_result_read. */
 int cni_conf_input(const struct cni_conf *conf, const struct cni_plugin *plugin, const char *capabilities,

@@ -3,6 +3,7 @@
  * object that everything hangs on: made here, from settings.
  */
 #include "cni/load.h"
+#include "cni/masquerade.h"
 #include "cni/netlink.h"
 
 #include <arpa/inet.h>
@@ -49,7 +50,8 @@ int cni_default_conf(const struct cni_settings *s, struct arena *a, char **ret, 
 	/*
 	 * host-local keys its leases by the network's name and iptables chains are named after it
 	 * and the pod, so the bridge is part of the name: two daemons never share a name. hairpin:
-	 * a pod reaches itself over its own host port.
+	 * a pod reaches itself over its own host port. Masquerading is one rule for all pods
+	 * (cni_default_masquerade), not one for each (ipMasq).
 	 */
 	buf_puts(&b, "{\"cniVersion\":\"1.0.0\",\"cniVersions\":[\"0.3.1\",\"0.4.0\",\"1.0.0\"],\"name\":");
 	if (str_eq(bridge, CNI_DEFAULT_BRIDGE))
@@ -58,7 +60,7 @@ int cni_default_conf(const struct cni_settings *s, struct arena *a, char **ret, 
 		buf_printf(&b, "\"%s-%s\"", CNI_DEFAULT_NETWORK, bridge);
 	buf_puts(&b, ",\"plugins\":[{\"type\":\"bridge\",\"bridge\":");
 	json_put_string(&b, bridge);
-	buf_puts(&b, ",\"isGateway\":true,\"ipMasq\":true,\"hairpinMode\":true");
+	buf_puts(&b, ",\"isGateway\":true,\"ipMasq\":false,\"hairpinMode\":true");
 	if (s->mtu)
 		buf_printf(&b, ",\"mtu\":%u", s->mtu);
 	buf_puts(&b, ",\"ipam\":{\"type\":\"host-local\",\"dataDir\":");
@@ -90,6 +92,7 @@ int cni_new(const struct cni_settings *settings, struct cni **ret, struct err *e
 	cni->bins.path = arena_strdup(&cni->arena, buf_text(&path));
 	cni->conf_dir = arena_strdup(&cni->arena, settings->conf_dir ? settings->conf_dir : CNI_CONF_DIR);
 	cni->bridge = arena_strdup(&cni->arena, settings->bridge ? settings->bridge : CNI_DEFAULT_BRIDGE);
+	cni->subnet = arena_strdup(&cni->arena, settings->subnet ? settings->subnet : CNI_DEFAULT_SUBNET);
 	r = cni_default_conf(settings, &cni->arena, &cni->default_conf, err);
 	if (r == 0 && cni->default_conf) {
 		r = cni_conf_read(cni->default_conf, strlen(cni->default_conf), &cni->arena, &parsed, err);
@@ -135,6 +138,22 @@ void cni_status(struct cni *cni, struct cni_status *ret)
 	cni_net_put(cni, net);
 }
 
+void cni_default_masquerade(struct cni *cni, struct cni_conf *conf, struct arena *a)
+{
+	bool anew;
+	int r;
+
+	pthread_mutex_lock(&cni->lock);
+	anew = !cni->masquerades;
+	pthread_mutex_unlock(&cni->lock);
+	r = cni_masquerade_ensure(cni->bridge, cni->subnet, anew);
+	if (r < 0)
+		cni_conf_set_ipmasq(conf, a);
+	pthread_mutex_lock(&cni->lock);
+	cni->masquerades |= r == 0;
+	pthread_mutex_unlock(&cni->lock);
+}
+
 struct ports {
 	int bridge, n;
 };
@@ -146,15 +165,13 @@ static void count_port(const struct cni_link *link, void *user)
 	p->n += link->master == p->bridge;
 }
 
-int cni_default_teardown(struct cni *cni, struct err *err)
+static int remove_bridge(struct cni *cni, struct err *err)
 {
 	autofd int nl = -EBADF;
 	struct cni_link link;
 	struct ports ports = { 0 };
 	int r;
 
-	if (!cni->default_conf)
-		return 0;
 	r = cni_netlink_open(&nl);
 	if (r < 0)
 		return err_sys(err, r, "bridge %s: netlink", cni->bridge);
@@ -175,4 +192,17 @@ int cni_default_teardown(struct cni *cni, struct err *err)
 	if (r < 0 && r != -ENODEV)
 		return err_sys(err, r, "bridge %s: remove", cni->bridge);
 	return 0;
+}
+
+int cni_default_teardown(struct cni *cni, struct err *err)
+{
+	int r;
+
+	if (!cni->default_conf)
+		return 0;
+	r = remove_bridge(cni, err);
+	if (r < 0)
+		return r;
+	r = cni_masquerade_remove(cni->bridge, cni->subnet);
+	return r < 0 ? err_sys(err, r, "bridge %s: its masquerading rule", cni->bridge) : 0;
 }

@@ -17,12 +17,14 @@ struct cni_net {
 };
 
 struct cni {
-	char *conf_dir, *bridge;
+	char *conf_dir;
+	char *bridge, *subnet; /* of the embedded default */
 	struct cni_bin_dirs bins;
 	char *default_conf;  /* JSON of the embedded default, NULL if none is wanted */
 	struct cni_slots slots;
-	pthread_mutex_t lock; /* guards net; never held across anything that blocks */
+	pthread_mutex_t lock; /* guards net and masquerades; never held across anything that blocks */
 	struct cni_net *net;
+	bool masquerades;    /* the rule of the embedded default was made by this daemon */
 	struct arena arena;
 };
 
@@ -35,3 +37,7 @@ int cni_net_check(struct cni *cni, const struct cni_net *net, const char **ret_r
 
 /* default.c: the text of the embedded default. */
 int cni_default_conf(const struct cni_settings *settings, struct arena *a, char **ret, struct err *err);
+
+/* default.c: pods of the embedded default, whose conf this is, are masqueraded: by a rule of ours
+ * for all of them, or by the bridge plugin's for each, which conf then says. */
+void cni_default_masquerade(struct cni *cni, struct cni_conf *conf, struct arena *a);

@@ -3,7 +3,7 @@
  * namespace of its own, which plays the host: nothing of the machine's network is touched, and
  * what a failing test leaves goes with its process.
  */
-#include "cni/cni.h"
+#include "cni/load.h"
 #include "sys/sys.h"
 
 #include <arpa/inet.h>
@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <cmocka.h>
 
 static char dir[64];
@@ -107,6 +108,38 @@ static int dial(const char *address, uint16_t port)
 	return -failure;
 }
 
+struct dial_job {
+	int netns, r;
+	const char *address;
+};
+
+static void *dial_thread(void *arg)
+{
+	struct dial_job *job = arg;
+
+	job->r = setns(job->netns, CLONE_NEWNET) < 0 ? -errno : dial(job->address, 80);
+	return NULL;
+}
+
+/* Port 80 from inside the namespace, and the address that the server saw. */
+static int dial_inside(int netns, const char *address, int server, char peer[INET_ADDRSTRLEN])
+{
+	struct dial_job job = { netns, 0, address };
+	struct sockaddr_in from = { 0 };
+	socklen_t len = sizeof(from);
+	autofd int fd = -EBADF;
+	pthread_t t;
+
+	assert_int_equal(pthread_create(&t, NULL, dial_thread, &job), 0);
+	pthread_join(t, NULL);
+	if (job.r < 0)
+		return job.r;
+	fd = accept4(server, (struct sockaddr *)&from, &len, SOCK_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_non_null(inet_ntop(AF_INET, &from.sin_addr, peer, INET_ADDRSTRLEN));
+	return 0;
+}
+
 static size_t n_leases(void)
 {
 	DIR *d = opendir(path_of("data/caisson-cnitest0"));
@@ -178,6 +211,102 @@ static void test_a_pod_is_reached_and_leaves_nothing(void **state)
 	assert_int_equal(cni_default_teardown(cni, &err), 0);
 	assert_output_lacks("ip -o link", "cnitest0");
 	assert_int_equal(cni_default_teardown(cni, &err), 0);
+}
+
+/* A pod of the default network, added: its namespace open, its address. */
+static void add(const char *id, struct arena *a, struct cni_attachment *at, int *netns, const char **address)
+{
+	struct err err = ERR_INIT;
+	struct cni_result res;
+
+	prepare(id, NULL, 0, a, at);
+	assert_non_null(strstr(at->conf, "\"ipMasq\":false"));
+	if (cni_attach_add(cni, at, in_seconds(30), a, &res, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(cni_netns_open(at->netns, netns, &err), 0);
+	*address = res.pod_ips[0];
+}
+
+static void test_pods_leave_the_node_with_its_address_by_one_rule(void **state)
+{
+	static const char *const namespaces[] = { "pod-one", "pod-two", "pod-three", "pod-four", "outside" };
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	CLEANUP(buf_done) struct buf out = BUF_INIT(1 << 20);
+	autofd int outside = -EBADF, one = -EBADF, two = -EBADF, beyond = -EBADF, beside = -EBADF;
+	const char *path = path_of("outside"), *address_one, *address_two;
+	autofree char *wires = mem_printf("ip link add out0 type veth peer name out1 netns %s &&"
+					  "ip addr add 198.51.100.1/24 dev out0 && ip link set out0 up &&"
+					  "nsenter --net=%s sh -c 'ip addr add 198.51.100.2/24 dev out1 && ip link set out1 up'",
+					  path, path);
+	struct cni_attachment at_one, at_two, at_three;
+	struct err err = ERR_INIT;
+	char peer[INET_ADDRSTRLEN];
+
+	(void)state;
+	assert_int_equal(cni_netns_create(path, -EBADF, &err), 0);
+	assert_int_equal(cni_netns_open(path, &outside, &err), 0);
+	shell(wires, &out);
+	add("pod-one", &a, &at_one, &one, &address_one);
+	add("pod-two", &a, &at_two, &two, &address_two);
+	beyond = listen_inside(outside, 80);
+	beside = listen_inside(two, 80);
+	/* there is no way back to the pods' addresses from there */
+	assert_int_equal(dial_inside(one, "198.51.100.2", beyond, peer), 0);
+	assert_string_equal(peer, "198.51.100.1");
+	assert_int_equal(dial_inside(two, "198.51.100.2", beyond, peer), 0);
+	assert_int_equal(dial_inside(one, address_two, beside, peer), 0);
+	assert_string_equal(peer, address_one);
+	assert_output_lacks("iptables-save", "pod-");
+	assert_output_lacks("iptables-save", "10.231.");
+
+	/* somebody flushes the node's rules: the next pod brings it back for all */
+	shell("nft flush ruleset", &out);
+	assert_int_equal(dial_inside(one, "198.51.100.2", beyond, peer), -ETIMEDOUT);
+	prepare("pod-three", NULL, 0, &a, &at_three);
+	assert_int_equal(dial_inside(one, "198.51.100.2", beyond, peer), 0);
+	/* a daemon whose default network is another one now */
+	shell("nft 'flush chain ip caisson-cnitest0 postrouting; add rule ip caisson-cnitest0 postrouting counter'", &out);
+	cni->masquerades = false;
+	prepare("pod-four", NULL, 0, &a, &at_three);
+	assert_int_equal(dial_inside(one, "198.51.100.2", beyond, peer), 0);
+	shell("nft list ruleset", &out);
+	assert_null(strstr(buf_text(&out), "counter"));
+
+	assert_int_equal(cni_attach_del(cni, &at_one, in_seconds(30), &err), 0);
+	assert_int_equal(cni_attach_del(cni, &at_two, in_seconds(30), &err), 0);
+	for (size_t i = 0; i < ARRAY_LEN(namespaces); i++)
+		assert_int_equal(cni_netns_remove(path_of(namespaces[i]), &err), 0);
+	shell("ip link del out0", &out);
+	assert_int_equal(cni_default_teardown(cni, &err), 0);
+	assert_output_lacks("nft list ruleset", "caisson-");
+}
+
+static void test_where_nf_tables_is_refused_the_plugin_masquerades(void **state)
+{
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	CLEANUP(buf_done) struct buf out = BUF_INIT(1 << 20);
+	struct cni_attachment at;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	prepare("pod-refused", NULL, 0, &a, &at);
+	assert_non_null(strstr(at.conf, "\"ipMasq\":false"));
+	pid = fork();
+	if (pid == 0) {
+		/* root of another user namespace has no power over this network */
+		struct cni_pod pod = { .id = "pod-refused", .netns = path_of("pod-refused") };
+		struct err err = ERR_INIT;
+
+		if (unshare(CLONE_NEWUSER) < 0 || cni_attach_prepare(cni, &pod, &a, &at, &err) < 0)
+			_exit(2);
+		_exit(strstr(at.conf, "\"ipMasq\":true") && strstr(at.conf, "\"isGateway\":true") &&
+				      strstr(at.conf, "portmap") ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(cni_netns_remove(path_of("pod-refused"), NULL), 0);
+	shell("nft flush ruleset", &out);
 }
 
 struct one {
@@ -363,6 +492,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_pod_is_reached_and_leaves_nothing),
+		cmocka_unit_test(test_pods_leave_the_node_with_its_address_by_one_rule),
+		cmocka_unit_test(test_where_nf_tables_is_refused_the_plugin_masquerades),
 		cmocka_unit_test(test_many_threads_attach_at_once),
 		cmocka_unit_test(test_a_port_that_fails_halfway_is_undone_by_del),
 		cmocka_unit_test(test_namespaces_are_made_once_and_removed_often),
