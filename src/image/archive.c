@@ -144,20 +144,39 @@ int archive_add_text(struct archive_writer *w, const char *name, const void *dat
 	return r;
 }
 
-int archive_add_file(struct archive_writer *w, const char *name, const char *path, struct err *err)
+static int add_open_file(struct archive_writer *w, const char *name, const char *path, int fd, struct err *err)
 {
-	autofd int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	struct tar_entry e;
 	struct stat st;
 	int r;
 
-	if (fd < 0)
-		return errno == ENOENT ? 0 : err_sys(err, errno, "open %s", path);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return err_set(err, ERR_INVALID, "%s: no regular file", path);
 	e = entry_of(name, &st);
 	r = put_header(w, &e, err);
 	return r < 0 ? r : put_content(w, path, fd, e.size, err);
+}
+
+int archive_add_file(struct archive_writer *w, const char *name, const char *path, struct err *err)
+{
+	autofd int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : err_sys(err, errno, "open %s", path);
+	return add_open_file(w, name, path, fd, err);
+}
+
+int archive_add_beneath(struct archive_writer *w, const char *name, const char *dir, const char *path,
+			struct err *err)
+{
+	autofd int base = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -EBADF;
+	int r = base < 0 ? -errno : sys_open_beneath(base, path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW, 0, &fd);
+
+	if (r == -ENOENT || r == -ELOOP)
+		return 0;
+	if (r < 0)
+		return err_sys(err, r, "open %s/%s", dir, path);
+	return add_open_file(w, name, path, fd, err);
 }
 
 /* ---- trees ---- */

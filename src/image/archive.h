@@ -17,6 +17,10 @@ int archive_add_text(struct archive_writer *w, const char *name, const void *dat
 		     struct err *err);
 /* The regular file at path. One that is not there is left out. */
 int archive_add_file(struct archive_writer *w, const char *name, const char *path, struct err *err);
+/* The same beneath a directory that others write to as well: no link is followed below it, and what
+ * can be reached by links alone is not there. */
+int archive_add_beneath(struct archive_writer *w, const char *name, const char *dir, const char *path,
+			struct err *err);
 /*
  * Everything below the directory, "prefix/" in front of each name. `layer`: it is the upper directory of an
  * overlay; what it hides is written as a layer says it (.wh.name), attributes of overlay are left out.

@@ -49,7 +49,6 @@ static int write_archive(struct pod_container *c, const char *work, const char *
 	} files[] = {
 		{ "spec.dump", arena_printf(&a, "%s/config.json", c->dir) },
 		{ "rootfs-diff.tar", diff },
-		{ "container.log", c->log_path },
 		{ "dump.log", arena_printf(&a, "%s/dump.log", work) },
 		{ "stats-dump", arena_printf(&a, "%s/stats-dump", work) },
 	};
@@ -76,8 +75,9 @@ static int write_archive(struct pod_container *c, const char *work, const char *
 	if (r == 0)
 		r = archive_add_tree(w, "checkpoint", arena_printf(&a, "%s/checkpoint", work), false, err);
 	for (size_t i = 0; i < ARRAY_LEN(files) && r == 0; i++)
-		if (files[i].path)
-			r = archive_add_file(w, files[i].name, files[i].path, err);
+		r = archive_add_file(w, files[i].name, files[i].path, err);
+	if (r == 0 && c->log_path)
+		r = archive_add_beneath(w, "container.log", c->pod->config->log_directory, c->config->log_path, err);
 	return r < 0 ? r : archive_close(take_ptr(&w), err);
 }
 

@@ -90,6 +90,25 @@ restored() {
 	crictl rm "$id"
 }
 
+@test "a log whose directory became a link is not taken along: it is not the container's" {
+	works
+	mkdir -p "$dir/secret"
+	echo "of the node" >"$dir/secret/l.log"
+	id=$(run_container "$pod" "$pod_json" l "$counter" "$(jq -c '. + {log_path: "sub/l.log"}' <<<"$own_pid")")
+	for _ in $(seq 100); do [ -s "$dir/logs/one/sub/l.log" ] && break; sleep 0.05; done
+	# as a container can that has the pod's logs as a volume
+	mv "$dir/logs/one/sub" "$dir/logs/one/away"
+	ln -s "$dir/secret" "$dir/logs/one/sub"
+	crictl checkpoint --export "$dir/l.tar" "$id"
+	[ -z "$(tar -tf "$dir/l.tar" | grep -x container.log)" ]
+	[ -z "$(tar -xOf "$dir/l.tar" | grep -a "of the node")" ]
+	rm "$dir/logs/one/sub"
+	mv "$dir/logs/one/away" "$dir/logs/one/sub"
+	crictl checkpoint --export "$dir/l.tar" "$id"
+	tar -xOf "$dir/l.tar" container.log | grep -q "count"
+	crictl rm -f "$id"
+}
+
 @test "what cannot be: not running, no directory, no archive, an archive of something else" {
 	id=$(crictl create "$pod" "$(container_config idle 'sleep 1000')" "$pod_json")
 	run crictl checkpoint --export "$dir/x.tar" "$id"
