@@ -35,7 +35,7 @@
  * masquerading and host ports, if its three plugins are installed; else the network is not ready
  * and the reason names what is missing and where it was looked for. Its pods are masqueraded by one
  * rule for all (an nf_tables table "caisson-BRIDGE", looked for at each cni_attach_prepare and made
- * where it is missing), or by the plugin's rules for each where that cannot be made. The directory is looked at
+ * where it is missing; cni_default_broken), or by the plugin's rules for each where that cannot be made. The directory is looked at
  * again (names, inodes, sizes, times) at each cni_status and cni_attach_prepare.
  *
  * Context. All functions may be called by any thread and block the caller. cni_status and
@@ -205,6 +205,15 @@ int cni_attach_check(struct cni *cni, const struct cni_attachment *at, int64_t d
 /* Reads a result again, from a record: pure, no I/O, hostile input. ifname selects pod_ips. */
 int cni_result_read(const char *text, size_t len, const char *ifname, struct arena *a,
 		    struct cni_result *ret, struct err *err);
+
+/*
+ * The embedded default's masquerading rule, for who looks after pods that run: a firewall that is
+ * loaded anew takes it away from under them. serves: this attachment depends on it. broken: it is
+ * gone; a question to the kernel that never waits. mend: it is there again.
+ */
+bool cni_default_serves(struct cni *cni, const struct cni_attachment *at);
+bool cni_default_broken(struct cni *cni);
+int cni_default_mend(struct cni *cni, struct err *err);
 
 /* The bridge plugin leaves its bridge behind when the last pod is gone, on purpose. This removes
  * the embedded default's bridge if no interface is attached to it, and the masquerading rule: for

@@ -98,6 +98,8 @@ int cni_new(const struct cni_settings *settings, struct cni **ret, struct err *e
 		r = cni_conf_read(cni->default_conf, strlen(cni->default_conf), &cni->arena, &parsed, err);
 		if (r < 0)
 			err_wrap(err, r, "embedded default network");
+		else
+			cni->default_name = parsed.name;
 	}
 	if (r < 0) {
 		arena_done(&cni->arena);
@@ -138,20 +140,46 @@ void cni_status(struct cni *cni, struct cni_status *ret)
 	cni_net_put(cni, net);
 }
 
-void cni_default_masquerade(struct cni *cni, struct cni_conf *conf, struct arena *a)
+/* The rule is there; a daemon makes it anew before its first pod. */
+static int masquerade(struct cni *cni)
 {
-	bool anew;
-	int r;
+	bool made;
+	int r = -ENOENT;
 
 	pthread_mutex_lock(&cni->lock);
-	anew = !cni->masquerades;
+	made = cni->masquerades;
 	pthread_mutex_unlock(&cni->lock);
-	r = cni_masquerade_ensure(cni->bridge, cni->subnet, anew);
-	if (r < 0)
-		cni_conf_set_ipmasq(conf, a);
+	if (made)
+		r = cni_masquerade_look(cni->bridge, cni->subnet);
+	if (r == -ENOENT)
+		r = cni_masquerade_make(cni->bridge, cni->subnet);
 	pthread_mutex_lock(&cni->lock);
 	cni->masquerades |= r == 0;
 	pthread_mutex_unlock(&cni->lock);
+	return r;
+}
+
+void cni_default_masquerade(struct cni *cni, struct cni_conf *conf, struct arena *a)
+{
+	if (masquerade(cni) < 0)
+		cni_conf_set_ipmasq(conf, a);
+}
+
+bool cni_default_serves(struct cni *cni, const struct cni_attachment *at)
+{
+	return cni->default_name && str_eq(at->network, cni->default_name) && strstr(at->conf, "\"ipMasq\":false");
+}
+
+bool cni_default_broken(struct cni *cni)
+{
+	return cni->default_conf && cni_masquerade_look(cni->bridge, cni->subnet) == -ENOENT;
+}
+
+int cni_default_mend(struct cni *cni, struct err *err)
+{
+	int r = masquerade(cni);
+
+	return r < 0 ? err_sys(err, r, "network %s: its masquerading rule", cni->default_name) : 0;
 }
 
 struct ports {

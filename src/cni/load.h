@@ -21,6 +21,7 @@ struct cni {
 	char *bridge, *subnet; /* of the embedded default */
 	struct cni_bin_dirs bins;
 	char *default_conf;  /* JSON of the embedded default, NULL if none is wanted */
+	char *default_name;  /* its name */
 	struct cni_slots slots;
 	pthread_mutex_t lock; /* guards net and masquerades; never held across anything that blocks */
 	struct cni_net *net;

@@ -268,36 +268,50 @@ static int talk(const struct batch *b)
 	return h->nlmsg_type == NLMSG_ERROR ? ((struct nlmsgerr *)NLMSG_DATA(h))->error : 0;
 }
 
-static void table_name(const char *bridge, char name[32])
-{
-	snprintf(name, 32, "caisson-%.15s", bridge);
-}
-
-int cni_masquerade_ensure(const char *bridge, const char *subnet, bool anew)
-{
-	struct batch b = { 0 };
+/* What all three have in common: the network read, and the name of its table. */
+struct target {
 	struct network net;
 	char table[32];
-	int r;
+};
 
-	r = read_network(subnet, &net);
+static int target(const char *bridge, const char *subnet, struct target *ret)
+{
+	snprintf(ret->table, sizeof(ret->table), "caisson-%.15s", bridge);
+	return read_network(subnet, &ret->net);
+}
+
+int cni_masquerade_look(const char *bridge, const char *subnet)
+{
+	struct batch b = { 0 };
+	struct target t;
+	int r = target(bridge, subnet, &t);
+
 	if (r < 0)
 		return r;
-	table_name(bridge, table);
-	if (!anew) {
-		put_table(&b, NFT_MSG_GETTABLE, 0, &net, table);
-		r = talk(&b);
-		if (r != -ENOENT)
-			return r;
-		b = (struct batch){ 0 };
-	}
+	put_table(&b, NFT_MSG_GETTABLE, 0, &t.net, t.table);
+	return talk(&b);
+}
+
+/* Made first, so that there is one to delete: no transaction fails for a table that is not there. */
+static void put_removal(struct batch *b, int flags, const struct target *t)
+{
+	put_table(b, NFT_MSG_NEWTABLE, NLM_F_CREATE, &t->net, t->table);
+	put_table(b, NFT_MSG_DELTABLE, flags, &t->net, t->table);
+}
+
+int cni_masquerade_make(const char *bridge, const char *subnet)
+{
+	struct batch b = { 0 };
+	struct target t;
+	int r = target(bridge, subnet, &t);
+
+	if (r < 0)
+		return r;
 	begin(&b);
-	/* made so that there is one to delete: no transaction fails for a table that is not there */
-	put_table(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE, &net, table);
-	put_table(&b, NFT_MSG_DELTABLE, 0, &net, table);
-	put_table(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE, &net, table);
-	put_chain(&b, &net, table);
-	put_rule(&b, NLM_F_ACK, &net, table);
+	put_removal(&b, 0, &t);
+	put_table(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE, &t.net, t.table);
+	put_chain(&b, &t.net, t.table);
+	put_rule(&b, NLM_F_ACK, &t.net, t.table);
 	end(&b);
 	return talk(&b);
 }
@@ -305,17 +319,13 @@ int cni_masquerade_ensure(const char *bridge, const char *subnet, bool anew)
 int cni_masquerade_remove(const char *bridge, const char *subnet)
 {
 	struct batch b = { 0 };
-	struct network net;
-	char table[32];
-	int r;
+	struct target t;
+	int r = target(bridge, subnet, &t);
 
-	r = read_network(subnet, &net);
 	if (r < 0)
 		return r;
-	table_name(bridge, table);
 	begin(&b);
-	put_table(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE, &net, table);
-	put_table(&b, NFT_MSG_DELTABLE, NLM_F_ACK, &net, table);
+	put_removal(&b, NLM_F_ACK, &t);
 	end(&b);
 	return talk(&b);
 }

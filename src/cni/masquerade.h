@@ -13,20 +13,18 @@
  * The bridge plugin's ipMasq makes a chain and a rule for each pod by ten runs of iptables: most
  * of the time that a pod's network takes, and a list that each new connection of the node walks.
  *
- * Both calls belong to the network namespace of the calling thread, need CAP_NET_ADMIN and block
+ * All calls belong to the network namespace of the calling thread, need CAP_NET_ADMIN and block
  * only for the kernel. -errno; EPERM, EPROTONOSUPPORT, EOPNOTSUPP and ENOENT where a kernel or a
  * sandbox has no nf_tables. Source: nft(8), linux/netfilter/nf_tables.h.
  */
 #pragma once
 
-#include <stdbool.h>
+/* 0 while the table is there, -ENOENT when not. Asks only: never waits for a transaction of somebody else's.
+ * subnet: "10.88.0.0/16", IPv4 or IPv6. */
+int cni_masquerade_look(const char *bridge, const char *subnet);
 
-/*
- * The table is there. With `anew` it is made again, in one transaction, whatever it held: the
- * subnet may be another one than last year's daemon had. Without, only where there is none: who
- * flushed the node's rules flushed it too. subnet: "10.88.0.0/16", IPv4 or IPv6.
- */
-int cni_masquerade_ensure(const char *bridge, const char *subnet, bool anew);
+/* The table as above, in one transaction, whatever was there under its name. */
+int cni_masquerade_make(const char *bridge, const char *subnet);
 
 /* 0 also when there was none. */
 int cni_masquerade_remove(const char *bridge, const char *subnet);

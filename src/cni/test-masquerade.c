@@ -44,9 +44,10 @@ static void test_a_masquerading_rule_is_as_nft_would_write_it(void **state)
 		CLEANUP(buf_done) struct buf out = BUF_INIT(BYTES_MAX);
 		autofree char *table = mem_printf("table %s caisson-abcdefghijklmno", rows[i].family);
 
-		assert_int_equal(cni_masquerade_ensure("abcdefghijklmno", rows[i].subnet, i == 0), 0);
-		assert_int_equal(cni_masquerade_ensure("abcdefghijklmno", rows[i].subnet, true), 0);
-		assert_int_equal(cni_masquerade_ensure("abcdefghijklmno", rows[i].subnet, false), 0);
+		assert_int_equal(cni_masquerade_look("abcdefghijklmno", rows[i].subnet), -ENOENT);
+		assert_int_equal(cni_masquerade_make("abcdefghijklmno", rows[i].subnet), 0);
+		assert_int_equal(cni_masquerade_make("abcdefghijklmno", rows[i].subnet), 0); /* again */
+		assert_int_equal(cni_masquerade_look("abcdefghijklmno", rows[i].subnet), 0);
 		nft_list(table, &out);
 		assert_non_null(strstr(buf_text(&out), "type nat hook postrouting priority srcnat; policy accept;"));
 		if (!strstr(buf_text(&out), rows[i].rule))
@@ -56,8 +57,8 @@ static void test_a_masquerading_rule_is_as_nft_would_write_it(void **state)
 	}
 	nft_list("ruleset", &left);
 	assert_int_equal(left.len, 0);
-	assert_int_equal(cni_masquerade_ensure("a", "10.88.0.0/33", true), -EINVAL);
-	assert_int_equal(cni_masquerade_ensure("a", "10.88.0.0", true), -EINVAL);
+	assert_int_equal(cni_masquerade_make("a", "10.88.0.0/33"), -EINVAL);
+	assert_int_equal(cni_masquerade_look("a", "10.88.0.0"), -EINVAL);
 }
 
 int main(void)

@@ -3,7 +3,8 @@
  * that was lost) is noticed here. A process, also a pod's pause, whose end two looks in a row have seen and
  * that is still on the list as running is reconciled by an operation; so is one of which no pidfd
  * could be had when it was started. Where a shim has died nobody announces anything: until its
- * successor has taken over, the looks are short and one is enough. Loop thread.
+ * successor has taken over, the looks are short and one is enough. What the default network of running
+ * pods hangs on is looked for as well. Loop thread.
  */
 #include "pod/plugins.h"
 
@@ -44,6 +45,7 @@ struct look {
 		bool alone; /* it has no shim */
 	} *at;
 	size_t n;
+	bool network; /* a pod depends on the embedded default network */
 };
 
 static void look_at(struct look *l, int pidfd, const char *id, const struct pod_sandbox *p)
@@ -68,9 +70,13 @@ static struct look collect(struct pod_manager *m, struct arena *a)
 	while ((c = map_next(&m->containers, &i)))
 		if (c->state == POD_RUNNING)
 			look_at(&l, c->priv->kept.pidfd, c->id, c->pod);
-	list_for_each(priv, &m->order, struct pod_sandbox_private, link)
-		if (priv->pod->state == POD_READY && !priv->stopping && priv->kept_pidfd >= 0)
+	list_for_each(priv, &m->order, struct pod_sandbox_private, link) {
+		if (priv->pod->state != POD_READY || priv->stopping)
+			continue;
+		if (priv->kept_pidfd >= 0)
 			look_at(&l, priv->kept_pidfd, priv->pod->id, priv->pod);
+		l.network |= priv->network && !l.network && cni_default_serves(m->cni, priv->network);
+	}
 	pod_unlock(m);
 	return l;
 }
@@ -109,6 +115,17 @@ static void reconcile(struct pod_manager *m, const struct looked_at *at)
 	pod_op_submit(op, NULL, NULL);
 }
 
+static int mend_network_op(struct pod_op *op, struct err *err)
+{
+	struct pod_manager *m = op->m;
+	int r = cni_default_mend(m->cni, err);
+
+	if (m->settings.say)
+		m->settings.say(r < 0 ? LOG_ERROR : LOG_WARN, r < 0 ? err->text : "the masquerading rule of the default "
+				"network was gone, and is made again: somebody flushed the node's nf_tables");
+	return r;
+}
+
 static void on_patrol(void *user)
 {
 	CLEANUP(arena_done) struct arena a = ARENA_INIT;
@@ -130,6 +147,8 @@ static void on_patrol(void *user)
 	}
 	if (hurry)
 		m->hurries--;
+	else if (l.network && cni_default_broken(m->cni))
+		pod_op_submit(pod_op_new(m, NULL, "mend the default network", mend_network_op), NULL, NULL);
 	event_timer_set(m->patrol, time_now_mono() + (m->hurries ? HURRY_TIME : PATROL_TIME));
 }
 

@@ -51,6 +51,23 @@ condition() { cri info | jq -r --arg what "$1" '.status.conditions[] | select(.t
 	lacks "$(in_node iptables-save)" 12080
 }
 
+@test "who flushes the node's nf_tables takes the way out from running pods for a few seconds only" {
+	only_ours
+	run_pod out >/dev/null
+	table=$(in_node nft list ruleset | grep "^table ip caisson-")
+	[ -n "$table" ]
+	again() { has "$(in_node nft list ruleset)" "ip saddr 10.88.0.0/16 ip daddr != 10.88.0.0/16"; }
+	again
+	in_node nft flush ruleset
+	eventually 12 again
+	has "$(tail -n 20 "$LOG")" "the masquerading rule of the default network was gone"
+	# also by a daemon that made no pod itself
+	daemon_kill
+	in_node nft flush ruleset
+	daemon_run
+	eventually 12 again
+}
+
 @test "resolv.conf, hosts and hostname" {
 	pod=$(run_pod names)
 	ctr=$(run_container "$pod" "$(image busybox:1)")
