@@ -215,7 +215,6 @@ bool cni_default_serves(struct cni *cni, const struct cni_attachment *at);
 bool cni_default_broken(struct cni *cni);
 int cni_default_mend(struct cni *cni, struct err *err);
 
-/* The bridge plugin leaves its bridge behind when the last pod is gone, on purpose. This removes
- * the embedded default's bridge if no interface is attached to it, and the masquerading rule: for
- * a daemon that is taken down for good. 0 also when it was not there; STATE while it has ports. */
-int cni_default_teardown(struct cni *cni, struct err *err);
+/* For a daemon that ends: while no interface is attached to the default's bridge nobody needs the rule,
+ * and it goes. The bridge stays, as the bridge plugin leaves it on purpose. */
+int cni_default_leave(struct cni *cni, struct err *err);

@@ -193,44 +193,34 @@ static void count_port(const struct cni_link *link, void *user)
 	p->n += link->master == p->bridge;
 }
 
-static int remove_bridge(struct cni *cni, struct err *err)
+/* 1 when something is attached to the bridge. */
+static int bridge_in_use(struct cni *cni)
 {
 	autofd int nl = -EBADF;
 	struct cni_link link;
 	struct ports ports = { 0 };
-	int r;
+	int r = cni_netlink_open(&nl);
 
-	r = cni_netlink_open(&nl);
+	if (r == 0)
+		r = cni_link_get(nl, cni->bridge, &link);
 	if (r < 0)
-		return err_sys(err, r, "bridge %s: netlink", cni->bridge);
-	r = cni_link_get(nl, cni->bridge, &link);
-	if (r == -ENODEV)
-		return 0;
-	if (r < 0)
-		return err_sys(err, r, "bridge %s", cni->bridge);
-	if (!str_eq(link.kind, "bridge"))
-		return err_set(err, ERR_STATE, "%s is no bridge, and not ours to remove", cni->bridge);
+		return r == -ENODEV ? 0 : r;
 	ports.bridge = link.index;
 	r = cni_link_each(nl, count_port, &ports);
-	if (r < 0)
-		return err_sys(err, r, "bridge %s: its ports", cni->bridge);
-	if (ports.n)
-		return err_set(err, ERR_STATE, "bridge %s: %d interfaces are attached to it", cni->bridge, ports.n);
-	r = cni_link_delete(nl, link.index);
-	if (r < 0 && r != -ENODEV)
-		return err_sys(err, r, "bridge %s: remove", cni->bridge);
-	return 0;
+	return r < 0 ? r : ports.n > 0;
 }
 
-int cni_default_teardown(struct cni *cni, struct err *err)
+int cni_default_leave(struct cni *cni, struct err *err)
 {
 	int r;
 
-	if (!cni->default_conf)
+	if (!cni->default_conf || cni_masquerade_look(cni->bridge, cni->subnet) < 0)
 		return 0;
-	r = remove_bridge(cni, err);
+	r = bridge_in_use(cni);
 	if (r < 0)
-		return r;
+		return err_sys(err, r, "bridge %s: its ports", cni->bridge);
+	if (r > 0)
+		return 0;
 	r = cni_masquerade_remove(cni->bridge, cni->subnet);
-	return r < 0 ? err_sys(err, r, "bridge %s: its masquerading rule", cni->bridge) : 0;
+	return r < 0 ? err_sys(err, r, "network %s: remove its masquerading rule", cni->default_name) : 0;
 }

@@ -145,10 +145,3 @@ int cni_link_up(int nl, int index)
 	req.info.ifi_flags = req.info.ifi_change = IFF_UP;
 	return talk(nl, &req, NULL, NULL);
 }
-
-int cni_link_delete(int nl, int index)
-{
-	struct request req = request(RTM_DELLINK, NLM_F_ACK, index);
-
-	return talk(nl, &req, NULL, NULL);
-}

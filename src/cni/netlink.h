@@ -19,4 +19,3 @@ int cni_netlink_open(int *ret_fd);
 int cni_link_get(int nl, const char *name, struct cni_link *ret);
 int cni_link_each(int nl, void (*fn)(const struct cni_link *link, void *user), void *user);
 int cni_link_up(int nl, int index);
-int cni_link_delete(int nl, int index);

@@ -196,8 +196,8 @@ static void test_a_pod_is_reached_and_leaves_nothing(void **state)
 	assert_true(stats.rx_packets > 0 && stats.tx_packets > 0);
 	assert_true(cni_netns_stats(netns, "eth7", &stats, &err) < 0);
 	assert_int_equal(err.kind, ERR_NOT_FOUND);
-	assert_true(cni_default_teardown(cni, &err) < 0);
-	assert_int_equal(err.kind, ERR_STATE);
+	assert_int_equal(cni_default_leave(cni, &err), 0); /* not while a pod is there */
+	assert_false(cni_default_broken(cni));
 
 	if (cni_attach_del(cni, &at, in_seconds(30), &err) < 0)
 		fail_msg("%s", err.text);
@@ -208,9 +208,12 @@ static void test_a_pod_is_reached_and_leaves_nothing(void **state)
 	assert_output_lacks("ip -o link", "veth");
 	assert_output_lacks("iptables-save", id);
 	assert_output_lacks("iptables-save", "18080");
-	assert_int_equal(cni_default_teardown(cni, &err), 0);
-	assert_output_lacks("ip -o link", "cnitest0");
-	assert_int_equal(cni_default_teardown(cni, &err), 0);
+	assert_true(cni_default_serves(cni, &at));
+	assert_int_equal(cni_default_leave(cni, &err), 0);
+	assert_true(cni_default_broken(cni));
+	assert_int_equal(cni_default_leave(cni, &err), 0);
+	assert_int_equal(cni_default_mend(cni, &err), 0);
+	assert_false(cni_default_broken(cni));
 }
 
 /* A pod of the default network, added: its namespace open, its address. */
@@ -277,7 +280,7 @@ static void test_pods_leave_the_node_with_its_address_by_one_rule(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(namespaces); i++)
 		assert_int_equal(cni_netns_remove(path_of(namespaces[i]), &err), 0);
 	shell("ip link del out0", &out);
-	assert_int_equal(cni_default_teardown(cni, &err), 0);
+	assert_int_equal(cni_default_leave(cni, &err), 0);
 	assert_output_lacks("nft list ruleset", "caisson-");
 }
 

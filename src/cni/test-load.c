@@ -128,7 +128,7 @@ static void test_without_a_default_an_empty_directory_is_said(void **state)
 	assert_false(st.ready);
 	assert_string_equal(st.reason, "NetworkPluginNotReady");
 	assert_non_null(strstr(st.message, f->conf));
-	assert_int_equal(cni_default_teardown(bare, NULL), 0);
+	assert_int_equal(cni_default_leave(bare, NULL), 0);
 	cni_free(bare);
 }
 

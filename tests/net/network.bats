@@ -66,6 +66,14 @@ condition() { cri info | jq -r --arg what "$1" '.status.conditions[] | select(.t
 	in_node nft flush ruleset
 	daemon_run
 	eventually 12 again
+	# it stays for pods that run on without a daemon, and goes with the last of them
+	daemon_end TERM
+	again
+	daemon_run
+	pods_clear
+	daemon_end TERM
+	lacks "$(in_node nft list ruleset)" caisson-
+	daemon_run
 }
 
 @test "resolv.conf, hosts and hostname" {

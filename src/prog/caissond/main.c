@@ -358,8 +358,13 @@ static void close_all(struct daemon *d)
 		pod_manager_free(d->pods);
 	if (d->images)
 		image_table_free(d->images);
-	if (d->cni)
+	if (d->cni) {
+		struct err err = ERR_INIT;
+
+		if (cni_default_leave(d->cni, &err) < 0)
+			log_warn("%s", err.text);
 		cni_free(d->cni);
+	}
 	store_close(d->store);
 	if (d->listen_fd >= 0)
 		unlink(d->config.address);
