@@ -31,13 +31,16 @@ static int read_list(int dir, struct arena *a, struct cgroup_device **ret)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(LIST_MAX);
 	struct cgroup_device *list;
+	size_t lines = 0;
 	char *save = NULL;
 	int n = 0, r = sys_file_read(dir, "devices.list", LIST_MAX - 1, &text);
 
 	if (r < 0)
 		return r;
-	list = arena_new(a, ENTRIES_MAX, sizeof(*list));
-	for (char *line = strtok_r((char *)buf_text(&text), "\n", &save); line && n < ENTRIES_MAX;
+	for (const char *c = buf_text(&text); *c && lines < ENTRIES_MAX; c++)
+		lines += *c == '\n';
+	list = arena_new(a, lines + 1, sizeof(*list));
+	for (char *line = strtok_r((char *)buf_text(&text), "\n", &save); line && (size_t)n <= lines;
 	     line = strtok_r(NULL, "\n", &save)) {
 		char type, major[16], minor[16], access[8];
 		struct cgroup_device *d = &list[n];

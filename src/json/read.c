@@ -13,18 +13,45 @@ struct reader {
 	struct arena *arena;
 	struct err *err;
 	char path[512];
+	size_t len; /* of path */
 	int depth;
 };
 
-static size_t path_push(struct reader *r, const char *name, size_t index)
+/* Whatever does not fit is cut off: the path is for people. */
+static size_t path_push(struct reader *r, const char *name)
 {
-	size_t old = strlen(r->path);
+	size_t old = r->len, n = strnlen(name, 200);
 
-	if (name)
-		snprintf(r->path + old, sizeof(r->path) - old, "%s%.200s", old ? "." : "", name);
-	else
-		snprintf(r->path + old, sizeof(r->path) - old, "[%zu]", index);
+	if (old && old < sizeof(r->path) - 1)
+		r->path[r->len++] = '.';
+	if (n > sizeof(r->path) - 1 - r->len)
+		n = sizeof(r->path) - 1 - r->len;
+	memcpy(r->path + r->len, name, n);
+	r->len += n;
+	r->path[r->len] = '\0';
 	return old;
+}
+
+static size_t path_push_index(struct reader *r, size_t index)
+{
+	size_t old = r->len, n = 0, room = sizeof(r->path) - 1 - old;
+	char text[24];
+
+	text[n++] = ']';
+	do
+		text[n++] = (char)('0' + index % 10);
+	while (index /= 10);
+	text[n++] = '[';
+	while (n-- && room--)
+		r->path[r->len++] = text[n];
+	r->path[r->len] = '\0';
+	return old;
+}
+
+static void path_pop(struct reader *r, size_t old)
+{
+	r->len = old;
+	r->path[old] = '\0';
 }
 
 /*
@@ -139,12 +166,12 @@ static int read_list(struct reader *r, const struct json_field *f, const json_t 
 		return wrong(r, "an array", v);
 	items = n ? arena_new(r->arena, n, size) : NULL;
 	for (size_t i = 0; i < n; i++) {
-		size_t old = path_push(r, NULL, i);
+		size_t old = path_push_index(r, i);
 		int e = read_element(r, f, json_array_get(v, i), items + i * size);
 
 		if (e < 0)
 			return e;
-		r->path[old] = '\0';
+		path_pop(r, old);
 	}
 	*(void **)(obj + f->offset) = items;
 	*(size_t *)(obj + f->n_offset) = n;
@@ -163,7 +190,7 @@ static int read_map(struct reader *r, const struct json_field *f, const json_t *
 		return wrong(r, "an object", v);
 	items = n ? arena_new(r->arena, n, size) : NULL;
 	json_object_foreach((json_t *)v, key, value) {
-		size_t old = path_push(r, key, 0);
+		size_t old = path_push(r, key);
 		int e;
 
 		if (f->kind == JSON_STR_MAP)
@@ -174,7 +201,7 @@ static int read_map(struct reader *r, const struct json_field *f, const json_t *
 			return e;
 		/* the key is the first member of either struct */
 		*(char **)(void *)(items + i * size) = arena_strdup(r->arena, key);
-		r->path[old] = '\0';
+		path_pop(r, old);
 		i++;
 	}
 	*(void **)(obj + f->offset) = items;
@@ -299,16 +326,17 @@ static int read_object(struct reader *r, const struct json_type *type, const jso
 	for (size_t i = 0; i < type->n_fields; i++) {
 		const struct json_field *f = &type->fields[i];
 		const json_t *member = json_object_get(v, f->name);
-		size_t old = path_push(r, f->name, 0);
-		int e = 0;
+		bool absent = !member || json_is_null(member);
+		size_t old;
+		int e;
 
-		if (member && !json_is_null(member))
-			e = read_field(r, f, member, obj);
-		else if (f->flags & JSON_REQUIRED)
-			e = err_set(r->err, ERR_INVALID, "%s: missing", r->path);
+		if (absent && !(f->flags & JSON_REQUIRED))
+			continue;
+		old = path_push(r, f->name);
+		e = absent ? err_set(r->err, ERR_INVALID, "%s: missing", r->path) : read_field(r, f, member, obj);
 		if (e < 0)
 			return e;
-		r->path[old] = '\0';
+		path_pop(r, old);
 	}
 	r->depth--;
 	return 0;

@@ -39,17 +39,43 @@ void creation_done(struct creation *c)
 	arena_done(&c->arena);
 }
 
-static int read_config(struct creation *c, struct err *err)
+int runtime_config_read(const struct runtime_create *what, struct runtime_config *ret, struct err *err)
 {
 	CLEANUP(buf_done) struct buf text = BUF_INIT(OCI_CONFIG_MAX + 1);
-	autofree char *path = c->what->config ? mem_strdup(c->what->config) :
-						mem_printf("%s/config.json", c->what->bundle);
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	autofree char *path = what->config ? mem_strdup(what->config) :
+					     mem_printf("%s/config.json", what->bundle);
 	int r = sys_file_read(AT_FDCWD, path, OCI_CONFIG_MAX, &text);
 
 	if (r < 0)
 		return err_sys(err, r, "open %s", path);
-	return oci_config_read(text.data ? text.data : (const uint8_t *)"", text.len, &c->arena, &c->config,
-			       err);
+	r = oci_config_read(text.data ? text.data : (const uint8_t *)"", text.len, &a, &ret->config, err);
+	if (r < 0)
+		return r;
+	ret->arena = a;
+	a = (struct arena)ARENA_INIT;
+	return 0;
+}
+
+void runtime_config_done(struct runtime_config *c)
+{
+	arena_done(&c->arena);
+}
+
+static int take_config(struct creation *c, struct err *err)
+{
+	struct runtime_config now = RUNTIME_CONFIG_INIT, *read = c->what->read;
+	int r = 0;
+
+	if (!read) {
+		read = &now;
+		r = runtime_config_read(c->what, read, err);
+	}
+	if (r < 0)
+		return r;
+	arena_adopt(&c->arena, &read->arena);
+	c->config = read->config;
+	return 0;
 }
 
 static char *owner_name(struct arena *a)
@@ -118,7 +144,7 @@ int creation_open(struct creation *c, const struct runtime_create *what, struct 
 	mnt_plan_init(&c->plan.mnt, &c->arena);
 	for (size_t i = 0; i < NS_KINDS; i++)
 		c->plan.ns_fd[i] = -EBADF;
-	r = read_config(c, err);
+	r = take_config(c, err);
 	c->record.owner = owner_name(&c->arena); /* later we may be another */
 	if (r == 0)
 		r = rootless_enter(&c->config, &c->arena, err);

@@ -59,9 +59,19 @@ struct runtime_overlay {
  * and systemd is the user's. AUTO: outside the initial user namespace. */
 enum runtime_rootless { RUNTIME_ROOTLESS_AUTO, RUNTIME_ROOTLESS_TRUE, RUNTIME_ROOTLESS_FALSE };
 
+/* A config.json that was read: who has to know something of it before runtime_create reads it
+ * once and hands it over, so that both see the same document. */
+struct runtime_config {
+	struct arena arena;
+	struct oci_config config;
+};
+
+#define RUNTIME_CONFIG_INIT { .arena = ARENA_INIT }
+
 struct runtime_create {
 	const char *root, *id, *bundle;
 	const char *config;              /* path of config.json; NULL: <bundle>/config.json */
+	struct runtime_config *read;     /* that file, read already: taken over; NULL: it is read now */
 	const struct runtime_overlay *overlay; /* NULL: root.path of the config as it is */
 	int console_socket;              /* Unix socket that gets the pty master; -EBADF for none */
 	int terminal;                    /* instead: an open pty slave to use as terminal; -EBADF for none */
@@ -73,6 +83,10 @@ struct runtime_create {
 };
 
 #define RUNTIME_CREATE_INIT { .console_socket = -EBADF, .terminal = -EBADF }
+
+/* The file that what->config and what->bundle name. */
+int runtime_config_read(const struct runtime_create *what, struct runtime_config *ret, struct err *err);
+void runtime_config_done(struct runtime_config *c);
 
 int runtime_create(const struct runtime_create *what, pid_t *ret_pid, struct err *err);
 /* The program has been executed when 0 is returned; one that could not be is this call's

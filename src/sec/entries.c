@@ -135,9 +135,8 @@ static void collect(struct sec_entries *e, const struct sec_seccomp *p, uint32_t
 {
 	for (size_t i = 0; i < p->n_rules; i++) {
 		const struct sec_rule *rule = &p->rules[i];
-		struct sec_entry entry = { .order = (uint32_t)i, .ret = sec_ret_of(rule->action,
-										   rule->errno_ret),
-				       .args = rule->args, .n_args = rule->n_args };
+		struct sec_entry entry = { .ret = sec_ret_of(rule->action, rule->errno_ret), .args = rule->args,
+					   .n_args = rule->n_args };
 		bool alternatives = has_alternatives(rule);
 
 		for (size_t k = 0; k < rule->n_names; k++) {
@@ -159,19 +158,54 @@ static void collect(struct sec_entries *e, const struct sec_seccomp *p, uint32_t
 	}
 }
 
-static int by_number(const void *a, const void *b)
+static uint64_t sort_key(const struct sec_entry *e)
 {
-	const struct sec_entry *x = a, *y = b;
+	return (uint64_t)e->number << 1 | (e->n_args != 0);
+}
 
-	if (x->number != y->number)
-		return x->number < y->number ? -1 : 1;
-	/* without conditions first: the first of those decides */
-	if (!x->n_args != !y->n_args)
-		return x->n_args ? 1 : -1;
-	if (x->order != y->order)
-		return x->order < y->order ? -1 : 1;
-	/* alternatives of one rule, in any fixed order */
-	return x->args < y->args ? -1 : x->args > y->args;
+enum { DIGITS = 256 };
+
+/* From `from` to `to`, in the order of one digit of each key, else as they are. */
+static void pass(const struct sec_entry *from, struct sec_entry *to, size_t n, unsigned shift)
+{
+	size_t at[DIGITS] = { 0 }, sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		at[sort_key(&from[i]) >> shift & (DIGITS - 1)]++;
+	for (size_t d = 0; d < DIGITS; d++) {
+		size_t count = at[d];
+
+		at[d] = sum;
+		sum += count;
+	}
+	for (size_t i = 0; i < n; i++)
+		to[at[sort_key(&from[i]) >> shift & (DIGITS - 1)]++] = from[i];
+}
+
+/*
+ * By number, of one number those without conditions first, and else as they were collected, which is
+ * the order of the rules: the first of those without conditions decides. Digit by digit, the lowest first;
+ * digits that are the same in all keys need no pass: of most architectures' numbers two are left.
+ */
+static void sort(struct sec_entry *list, size_t n)
+{
+	CLEANUP(mem_free_ptr) struct sec_entry *other = mem_grow(NULL, n, sizeof(*other));
+	struct sec_entry *from = list, *to = other;
+	uint64_t differ = 0;
+
+	for (size_t i = 1; i < n; i++)
+		differ |= sort_key(&list[i]) ^ sort_key(&list[0]);
+	for (unsigned shift = 0; shift < 64 && differ >> shift; shift += 8) {
+		struct sec_entry *swap = from;
+
+		if (!(differ >> shift & (DIGITS - 1)))
+			continue;
+		pass(from, to, n, shift);
+		from = to;
+		to = swap;
+	}
+	if (from != list)
+		memcpy(list, from, n * sizeof(*list));
 }
 
 void sec_entries_add(struct sec_entries *e, const struct sec_seccomp *p, uint32_t arch, uint32_t otherwise,
@@ -182,5 +216,5 @@ void sec_entries_add(struct sec_entries *e, const struct sec_seccomp *p, uint32_
 	*ret_max = 0;
 	collect(e, p, arch, otherwise, ret_max);
 	if (e->n > first)
-		qsort(e->list + first, e->n - first, sizeof(*e->list), by_number);
+		sort(e->list + first, e->n - first);
 }

@@ -277,7 +277,7 @@ static size_t emit_arch(const struct sec_seccomp *p, uint32_t token, const uint3
 	for (size_t i = 0; i < p->n_rules; i++)
 		names += p->rules[i].n_names * (p->rules[i].n_args + 2);
 	/* each entry makes two intervals, a family member two entries, and x32 the same again */
-	s.list = free_intervals = mem_new(names * 8 + 8, sizeof(*s.list));
+	s.list = free_intervals = mem_grow(NULL, names * 8 + 8, sizeof(*s.list));
 	add_part(p, token, 0, otherwise, wide, &e, &s);
 	if (token == SCMP_ARCH_X86_64) {
 		if (has_token(tokens, n_tokens, SCMP_ARCH_X32))
@@ -306,7 +306,8 @@ static size_t emit_arch(const struct sec_seccomp *p, uint32_t token, const uint3
 
 int sec_generate(const struct sec_seccomp *profile, struct sock_filter **ret, size_t *ret_n)
 {
-	CLEANUP(mem_free_ptr) struct sock_filter *code = mem_new(BPF_MAXINSNS, sizeof(*code));
+	/* not zeroed: of most of it no page is ever touched */
+	CLEANUP(mem_free_ptr) struct sock_filter *code = mem_grow(NULL, BPF_MAXINSNS, sizeof(*code));
 	struct program prog = { .code = code };
 	uint32_t tokens[SEC_ARCHES_MAX + 1], native = seccomp_arch_native();
 	struct sock_filter *out;

@@ -15,7 +15,6 @@ const char *sec_unknown_name(const struct sec_seccomp *profile);
 /* One condition list with its action, for one number of one architecture. */
 struct sec_entry {
 	uint32_t number;
-	uint32_t order;    /* of the rules in the profile */
 	uint32_t ret;      /* SECCOMP_RET_* with data */
 	const struct sec_arg *args;
 	size_t n_args;     /* 0: without conditions */

@@ -56,8 +56,6 @@ int sec_rlimits_check(const struct sec_rlimit *limits, size_t n, struct err *err
 	uint64_t permitted = 0, bounding = 0;
 	uint32_t seen = 0;
 
-	if (n)
-		sec_caps_own(&permitted, &bounding);
 	for (size_t i = 0; i < n; i++) {
 		const struct sec_rlimit *l = &limits[i];
 		const char *name = sec_rlimit_name(l->resource);
@@ -72,12 +70,13 @@ int sec_rlimits_check(const struct sec_rlimit *limits, size_t n, struct err *err
 		if (l->soft > l->hard)
 			return err_set(err, ERR_INVALID, "rlimit %s: the soft limit %" PRIu64
 				       " is above the hard limit %" PRIu64, name, l->soft, l->hard);
-		if (permitted & UINT64_C(1) << CAP_SYS_RESOURCE)
-			continue;
 		r = limit(l->resource, NULL, &now);
 		if (r < 0)
 			return err_sys(err, r, "rlimit %s: read", name);
-		if (l->hard > now.rlim_max)
+		if (l->hard <= now.rlim_max)
+			continue;
+		sec_caps_own(&permitted, &bounding);
+		if (!(permitted & UINT64_C(1) << CAP_SYS_RESOURCE))
 			return err_set(err, ERR_DENIED,
 				       "rlimit %s: the hard limit %" PRIu64 " is above our own %" PRIu64
 				       ", and raising it needs CAP_SYS_RESOURCE", name, l->hard,

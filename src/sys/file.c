@@ -12,16 +12,16 @@ int sys_file_read(int dirfd, const char *path, size_t max, struct buf *out)
 {
 	autofd int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	size_t start = out->len;
+	ssize_t n = 0;
 
 	if (fd < 0)
 		return -errno;
-	for (;;) {
-		ssize_t n;
-
+	/* most files are short, and a short read is most often the last one: large buffers are for others */
+	for (size_t most = 16 * 1024 - 1;; most = (size_t)n < most ? 4096 : 64 * 1024) {
 		/* one byte past the bound tells "exactly max" from "more" */
 		if (out->len - start > max)
 			return -EMSGSIZE;
-		n = buf_read_fd(out, fd, 65536);
+		n = buf_read_fd(out, fd, most);
 		if (n < 0)
 			return (int)n;
 		if (n == 0)

@@ -27,8 +27,10 @@ int bundle_path(struct global *g, const char *bundle, const char **ret, struct e
 static int fill(struct global *g, const struct create_options *o, const char *id, struct runtime_create *what,
 		struct err *err)
 {
-	int r = bundle_path(g, o->bundle, &what->bundle, err);
+	int r;
 
+	heap_prepare();
+	r = bundle_path(g, o->bundle, &what->bundle, err);
 	what->root = g->root;
 	what->id = id;
 	what->config = o->config;
@@ -98,31 +100,27 @@ int command_start(struct global *g, int argc, char **argv, struct err *err)
 	return r < 0 ? r : runtime_start(g->root, id, err);
 }
 
-int bundle_wants_terminal(struct global *g, const struct runtime_create *what, bool *ret, struct err *err)
+int bundle_read(struct runtime_create *what, struct runtime_config *config, bool *ret_terminal, struct err *err)
 {
-	CLEANUP(buf_done) struct buf text = BUF_INIT(OCI_CONFIG_MAX + 1);
-	const char *path = what->config ? what->config : arena_printf(&g->arena, "%s/config.json",
-								      what->bundle);
-	struct oci_config c;
-	int r = sys_file_read(AT_FDCWD, path, OCI_CONFIG_MAX, &text);
+	int r = runtime_config_read(what, config, err);
 
 	if (r < 0)
-		return err_sys(err, r, "open %s", path);
-	r = oci_config_read(text.data ? text.data : (const uint8_t *)"", text.len, &g->arena, &c, err);
-	*ret = r == 0 && c.process && c.process->terminal;
-	return r;
+		return r;
+	what->read = config;
+	*ret_terminal = config->config.process && config->config.process->terminal;
+	return 0;
 }
 
-static int run_foreground(struct global *g, const struct create_options *o, struct runtime_create *what,
-			  struct err *err)
+static int run_foreground(const struct create_options *o, struct runtime_create *what, struct err *err)
 {
 	CLEANUP(foreground_done) struct foreground f = FOREGROUND_INIT;
+	CLEANUP(runtime_config_done) struct runtime_config config = RUNTIME_CONFIG_INIT;
 	struct err ignored = ERR_INIT;
 	bool terminal;
 	pid_t pid;
 	int r, status;
 
-	r = bundle_wants_terminal(g, what, &terminal, err);
+	r = bundle_read(what, &config, &terminal, err);
 	if (r == 0)
 		r = foreground_init(&f, terminal && what->console_socket < 0, err);
 	if (r < 0)
@@ -163,7 +161,7 @@ int command_run(struct global *g, int argc, char **argv, struct err *err)
 	if (r < 0)
 		return r;
 	if (!o.detach)
-		return run_foreground(g, &o, &what, err);
+		return run_foreground(&o, &what, err);
 	r = create(&what, o.pidfd_socket, &pid, err);
 	if (r < 0)
 		return r;

@@ -22,12 +22,13 @@ static int fill(struct global *g, const char *bundle, const char *console_socket
 static int restore_foreground(struct global *g, struct runtime_restore *what, struct err *err)
 {
 	CLEANUP(foreground_done) struct foreground f = FOREGROUND_INIT;
+	CLEANUP(runtime_config_done) struct runtime_config config = RUNTIME_CONFIG_INIT;
 	struct err ignored = ERR_INIT;
 	bool terminal;
 	pid_t pid;
 	int r, status;
 
-	r = bundle_wants_terminal(g, &what->create, &terminal, err);
+	r = bundle_read(&what->create, &config, &terminal, err);
 	if (r == 0)
 		r = foreground_init(&f, terminal && what->create.console_socket < 0, err);
 	if (r < 0)
