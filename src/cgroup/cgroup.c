@@ -405,6 +405,22 @@ int cgroup_remove(struct cgroup *cg, bool kill, int64_t deadline, struct err *er
 	return cg->driver->unmake ? cg->driver->unmake(cg, err) : 0;
 }
 
+int cgroup_remove_empty(const struct cgroup_host *host, const char *path)
+{
+	if (*path != '/' || cgroup_path_check(path, NULL) < 0)
+		return -EINVAL;
+	for (size_t h = 0; h < host->n_hierarchies; h++) {
+		char directory[CGROUP_DIRECTORY_MAX];
+		int r = cgroup_directory_text(host, h, path, directory);
+
+		if (r < 0)
+			return r;
+		if (rmdir(directory) < 0 && errno != ENOENT && errno != ENODEV)
+			return -errno;
+	}
+	return 0;
+}
+
 int cgroup_wait_empty(struct cgroup *cg, int64_t deadline, struct err *err)
 {
 	autofd int events = -EBADF;

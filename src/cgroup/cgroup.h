@@ -446,6 +446,12 @@ int cgroup_frozen(const struct cgroup *cg);
  * inside is killed first, as often as needed. What is gone already is success.
  */
 int cgroup_remove(struct cgroup *cg, bool kill, int64_t deadline, struct err *err);
+/*
+ * The same of what nearly always is left of a container whose processes have ended: empty directories, which
+ * nothing has to be opened for. path begins with "/". -EBUSY and whatever else: a part may be left, and
+ * cgroup_open and cgroup_remove are for it.
+ */
+int cgroup_remove_empty(const struct cgroup_host *host, const char *path);
 
 /* ---- what the kernel says --------------------------------------------------------------------- */
 

@@ -51,6 +51,41 @@ static void it_is_made_in_every_hierarchy_and_removed(void **state)
 	assert_true(WIFSIGNALED(wait_for(pid)));
 }
 
+/* What cgroup_remove does by descriptors, for empty directories only: same end, and nothing is lost else. */
+static void an_empty_one_is_removed_by_its_path(void **state)
+{
+	CLEANUP(arena_done) struct arena a = ARENA_INIT;
+	struct cgroup *cg, *sub = NULL, *again = NULL;
+	struct err e = ERR_INIT;
+	char *path;
+	pid_t pid;
+
+	if (by_systemd)
+		return;
+	cg = make("empty", NULL, &a);
+	path = arena_printf(&a, "%s", cgroup_path(cg));
+	pid = run_inside(cg, NULL, sleeper);
+	wait_populated(cg, 1);
+	assert_int_equal(cgroup_remove_empty(host, path), -EBUSY);
+	for (size_t h = 0; h < host->n_hierarchies; h++)
+		assert_int_equal(access(cgroup_directory(cg, h, &a), F_OK), 0);
+	OK(cgroup_kill(cg, SIGKILL, err));
+	assert_true(WIFSIGNALED(wait_for(pid)));
+	wait_populated(cg, 0);
+	OK(cgroup_create_sub(cg, "below", &sub, err));
+	assert_int_equal(cgroup_remove_empty(host, path), -EBUSY);
+	cgroup_free(sub);
+	remove_it(cg);
+	cgroup_free(make("empty", NULL, &a));
+	for (int i = 0; i < 2; i++) /* twice is no error */
+		assert_int_equal(cgroup_remove_empty(host, path), 0);
+	assert_true(cgroup_open(host, path, &again, &e) < 0);
+	assert_int_equal(e.kind, ERR_NOT_FOUND);
+	assert_int_equal(cgroup_remove_empty(host, "/"), -EINVAL);
+	assert_int_equal(cgroup_remove_empty(host, "/a/../b"), -EINVAL);
+	assert_int_equal(cgroup_remove_empty(host, "relative"), -EINVAL);
+}
+
 static int report_memberships(void)
 {
 	char text[8192];
@@ -267,6 +302,7 @@ static void becoming_empty_is_reported(void **state)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(it_is_made_in_every_hierarchy_and_removed),
+	cmocka_unit_test(an_empty_one_is_removed_by_its_path),
 	cmocka_unit_test(a_child_enters_every_hierarchy_by_itself),
 	cmocka_unit_test(another_process_can_be_moved),
 	cmocka_unit_test(systemd_moves_a_process_there_or_below),

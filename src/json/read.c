@@ -1,13 +1,11 @@
 /*
- * Reading: jansson makes a tree, the tables walk it. The path of the current member is kept
+ * Reading: the text becomes a tree (tree.h), the tables walk it. The path of the current member is kept
  * in one buffer on the stack, extended on the way in and cut on the way out, so that an
  * error can name it.
  */
 #include "json/json.h"
 
-#include <jansson.h>
-#include <sys/auxv.h>
-#include <stdio.h>
+#include "json/tree.h"
 
 struct reader {
 	struct arena *arena;
@@ -54,60 +52,44 @@ static void path_pop(struct reader *r, size_t old)
 	r->path[old] = '\0';
 }
 
-/*
- * jansson's integers end at 2^63 - 1, but RLIM_INFINITY and syscall arguments reach 2^64 - 1.
- * Such a number is handed through jansson as a string with a prefix that no text of the
- * specifications begins with; only a U64 member takes it back.
- */
-#define BIG_PREFIX "\001u64:"
-
-static bool is_big(const json_t *v)
+static const char *type_name(const struct json_node *v)
 {
-	return json_is_string(v) && str_skip_prefix(json_string_value(v), BIG_PREFIX);
+	static const char *const names[] = {
+		[NODE_NULL] = "null", [NODE_FALSE] = "a boolean", [NODE_TRUE] = "a boolean",
+		[NODE_INTEGER] = "an integer", [NODE_BIG] = "an integer", [NODE_REAL] = "a fraction",
+		[NODE_STRING] = "a string", [NODE_ARRAY] = "an array", [NODE_OBJECT] = "an object",
+	};
+
+	return names[v->type];
 }
 
-static const char *type_name(const json_t *v)
-{
-	switch (json_typeof(v)) {
-	case JSON_OBJECT: return "an object";
-	case JSON_ARRAY: return "an array";
-	case JSON_STRING: return is_big(v) ? "an integer" : "a string";
-	case JSON_INTEGER: return "an integer";
-	case JSON_REAL: return "a fraction";
-	case JSON_TRUE:
-	case JSON_FALSE: return "a boolean";
-	default: return "null";
-	}
-}
-
-static int wrong(struct reader *r, const char *expected, const json_t *v)
+static int wrong(struct reader *r, const char *expected, const struct json_node *v)
 {
 	return err_set(r->err, ERR_INVALID, "%s: expected %s, got %s", *r->path ? r->path : "document",
 		       expected, type_name(v));
 }
 
-static int read_integer(struct reader *r, const json_t *v, int64_t min, uint64_t max, int64_t *ret)
+static int read_integer(struct reader *r, const struct json_node *v, int64_t min, uint64_t max, int64_t *ret)
 {
 	uint64_t big;
-	json_int_t n;
+	int64_t n;
 
-	if (is_big(v)) {
-		if (max != UINT64_MAX || str_to_u64(json_string_value(v) + strlen(BIG_PREFIX), 10, &big) < 0)
-			return err_set(r->err, ERR_INVALID, "%s: %s is out of range", r->path,
-				       json_string_value(v) + strlen(BIG_PREFIX));
+	if (v->type == NODE_BIG) {
+		if (max != UINT64_MAX || str_to_u64(v->text, 10, &big) < 0)
+			return err_set(r->err, ERR_INVALID, "%s: %s is out of range", r->path, v->text);
 		*ret = (int64_t)big;
 		return 0;
 	}
 
 	/* 1e3 and 5.0 are integers too where a writer made them from floats */
-	if (json_is_real(v)) {
-		double d = json_real_value(v);
+	if (v->type == NODE_REAL) {
+		double d = v->real;
 
 		if (d < -9223372036854774784.0 || d > 9223372036854774784.0 || d != (double)(int64_t)d)
 			return wrong(r, "an integer", v);
-		n = (json_int_t)d;
-	} else if (json_is_integer(v)) {
-		n = json_integer_value(v);
+		n = (int64_t)d;
+	} else if (v->type == NODE_INTEGER) {
+		n = v->integer;
 	} else {
 		return wrong(r, "an integer", v);
 	}
@@ -117,17 +99,17 @@ static int read_integer(struct reader *r, const json_t *v, int64_t min, uint64_t
 	return 0;
 }
 
-static int read_string(struct reader *r, const json_t *v, char **ret)
+static int read_string(struct reader *r, const struct json_node *v, char **ret)
 {
-	if (!json_is_string(v) || is_big(v))
+	if (v->type != NODE_STRING)
 		return wrong(r, "a string", v);
-	*ret = arena_strndup(r->arena, json_string_value(v), json_string_length(v));
+	*ret = arena_strndup(r->arena, v->text, v->len);
 	return 0;
 }
 
-static int read_object(struct reader *r, const struct json_type *type, const json_t *v, void *obj);
+static int read_object(struct reader *r, const struct json_type *type, const struct json_node *v, void *obj);
 
-static int read_element(struct reader *r, const struct json_field *f, const json_t *v, void *to)
+static int read_element(struct reader *r, const struct json_field *f, const struct json_node *v, void *to)
 {
 	int64_t n;
 	int e;
@@ -157,17 +139,17 @@ static size_t element_size(const struct json_field *f)
 	}
 }
 
-static int read_list(struct reader *r, const struct json_field *f, const json_t *v, char *obj)
+static int read_list(struct reader *r, const struct json_field *f, const struct json_node *v, char *obj)
 {
-	size_t n = json_array_size(v), size = element_size(f);
+	size_t n = v->len, size = element_size(f), i = 0;
 	char *items;
 
-	if (!json_is_array(v))
+	if (v->type != NODE_ARRAY)
 		return wrong(r, "an array", v);
 	items = n ? arena_new(r->arena, n, size) : NULL;
-	for (size_t i = 0; i < n; i++) {
+	for (const struct json_node *m = v->first; m; m = m->next, i++) {
 		size_t old = path_push_index(r, i);
-		int e = read_element(r, f, json_array_get(v, i), items + i * size);
+		int e = read_element(r, f, m, items + i * size);
 
 		if (e < 0)
 			return e;
@@ -178,29 +160,27 @@ static int read_list(struct reader *r, const struct json_field *f, const json_t 
 	return 0;
 }
 
-static int read_map(struct reader *r, const struct json_field *f, const json_t *v, char *obj)
+static int read_map(struct reader *r, const struct json_field *f, const struct json_node *v, char *obj)
 {
-	size_t n = json_object_size(v), i = 0;
+	size_t n = v->len, i = 0;
 	size_t size = f->kind == JSON_STR_MAP ? sizeof(struct json_kv) : f->type->size;
-	const char *key;
-	json_t *value;
 	char *items;
 
-	if (!json_is_object(v))
+	if (v->type != NODE_OBJECT)
 		return wrong(r, "an object", v);
 	items = n ? arena_new(r->arena, n, size) : NULL;
-	json_object_foreach((json_t *)v, key, value) {
-		size_t old = path_push(r, key);
+	for (const struct json_node *m = v->first; m; m = m->next) {
+		size_t old = path_push(r, m->key);
 		int e;
 
 		if (f->kind == JSON_STR_MAP)
-			e = read_string(r, value, &((struct json_kv *)(void *)(items + i * size))->value);
+			e = read_string(r, m, &((struct json_kv *)(void *)(items + i * size))->value);
 		else
-			e = read_object(r, f->type, value, items + i * size);
+			e = read_object(r, f->type, m, items + i * size);
 		if (e < 0)
 			return e;
 		/* the key is the first member of either struct */
-		*(char **)(void *)(items + i * size) = arena_strdup(r->arena, key);
+		*(char **)(void *)(items + i * size) = arena_strdup(r->arena, m->key);
 		path_pop(r, old);
 		i++;
 	}
@@ -209,21 +189,21 @@ static int read_map(struct reader *r, const struct json_field *f, const json_t *
 	return 0;
 }
 
-static int read_enum(struct reader *r, const struct json_field *f, const json_t *v, int *to)
+static int read_enum(struct reader *r, const struct json_field *f, const struct json_node *v, int *to)
 {
-	if (!json_is_string(v))
+	if (v->type != NODE_STRING && v->type != NODE_BIG)
 		return wrong(r, "a string", v);
 	for (size_t i = 0; i < f->n_names; i++)
-		if (f->names[i] && strcmp(f->names[i], json_string_value(v)) == 0) {
+		if (f->names[i] && strcmp(f->names[i], v->text) == 0) {
 			*to = (int)i;
 			return 0;
 		}
-	return err_set(r->err, ERR_INVALID, "%s: unknown value \"%.100s\"", r->path, json_string_value(v));
+	return err_set(r->err, ERR_INVALID, "%s: unknown value \"%.100s\"", r->path, v->text);
 }
 
-static int read_raw(struct reader *r, const json_t *v, char **to)
+static int read_raw(struct reader *r, const struct json_node *v, char **to)
 {
-	char *text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
+	char *text = json_node_text(v);
 
 	if (!text)
 		return err_set(r->err, ERR_LIMIT, "%s: cannot be kept", r->path);
@@ -233,7 +213,7 @@ static int read_raw(struct reader *r, const json_t *v, char **to)
 }
 
 /* The range of each integer kind, and where an OPT kind keeps its value. */
-static int read_number(struct reader *r, const struct json_field *f, const json_t *v, void *to)
+static int read_number(struct reader *r, const struct json_field *f, const struct json_node *v, void *to)
 {
 	static const struct {
 		enum json_kind kind, opt;
@@ -271,14 +251,14 @@ static int read_number(struct reader *r, const struct json_field *f, const json_
 	return err_set(r->err, ERR_INTERNAL, "%s: field table is wrong", r->path);
 }
 
-static int read_field(struct reader *r, const struct json_field *f, const json_t *v, char *obj)
+static int read_field(struct reader *r, const struct json_field *f, const struct json_node *v, char *obj)
 {
 	void *to = obj + f->offset;
 
 	switch (f->kind) {
 	case JSON_BOOL:
 	case JSON_OPT_BOOL:
-		if (!json_is_boolean(v))
+		if (v->type != NODE_TRUE && v->type != NODE_FALSE)
 			return wrong(r, "a boolean", v);
 		if (f->kind == JSON_OPT_BOOL) {
 			bool *cell = arena_new(r->arena, 1, sizeof(bool));
@@ -286,12 +266,12 @@ static int read_field(struct reader *r, const struct json_field *f, const json_t
 			*(bool **)to = cell;
 			to = cell;
 		}
-		*(bool *)to = json_is_true(v);
+		*(bool *)to = v->type == NODE_TRUE;
 		return 0;
 	case JSON_F64:
-		if (!json_is_number(v))
+		if (v->type != NODE_REAL && v->type != NODE_INTEGER)
 			return wrong(r, "a number", v);
-		*(double *)to = json_number_value(v);
+		*(double *)to = v->type == NODE_REAL ? v->real : (double)v->integer;
 		return 0;
 	case JSON_STR:
 		return read_string(r, v, to);
@@ -317,23 +297,32 @@ static int read_field(struct reader *r, const struct json_field *f, const json_t
 	}
 }
 
-static int read_object(struct reader *r, const struct json_type *type, const json_t *v, void *obj)
+static const struct json_node *member(const struct json_node *object, const char *name)
 {
-	if (!json_is_object(v))
+	const struct json_node *m = object->first;
+
+	while (m && strcmp(m->key, name) != 0)
+		m = m->next;
+	return m;
+}
+
+static int read_object(struct reader *r, const struct json_type *type, const struct json_node *v, void *obj)
+{
+	if (v->type != NODE_OBJECT)
 		return wrong(r, "an object", v);
 	if (++r->depth > JSON_DEPTH_MAX)
 		return err_set(r->err, ERR_INVALID, "%s: nested too deeply", r->path);
 	for (size_t i = 0; i < type->n_fields; i++) {
 		const struct json_field *f = &type->fields[i];
-		const json_t *member = json_object_get(v, f->name);
-		bool absent = !member || json_is_null(member);
+		const struct json_node *m = member(v, f->name);
+		bool absent = !m || m->type == NODE_NULL;
 		size_t old;
 		int e;
 
 		if (absent && !(f->flags & JSON_REQUIRED))
 			continue;
 		old = path_push(r, f->name);
-		e = absent ? err_set(r->err, ERR_INVALID, "%s: missing", r->path) : read_field(r, f, member, obj);
+		e = absent ? err_set(r->err, ERR_INVALID, "%s: missing", r->path) : read_field(r, f, m, obj);
 		if (e < 0)
 			return e;
 		path_pop(r, old);
@@ -342,81 +331,14 @@ static int read_object(struct reader *r, const struct json_type *type, const jso
 	return 0;
 }
 
-/* Copies text into out with each integer of 2^63 to 2^64 - 1 rewritten as above: how many. */
-static int rewrite_big(const char *text, size_t len, struct buf *out)
-{
-	bool in_string = false;
-	int found = 0;
-
-	for (size_t i = 0; i < len;) {
-		size_t n = 1;
-		char token[24];
-		uint64_t v;
-
-		if (in_string) {
-			n = text[i] == '\\' && i + 1 < len ? 2 : 1;
-			in_string = text[i] != '"';
-		} else if (text[i] == '"') {
-			in_string = true;
-		} else if ((text[i] >= '0' && text[i] <= '9') || text[i] == '-') {
-			while (i + n < len && strchr("0123456789.eE+-", text[i + n]) && text[i + n])
-				n++;
-			snprintf(token, sizeof(token), "%.*s", (int)(n < 23 ? n : 23), text + i);
-			if (n >= 19 && n <= 20 && strspn(token, "0123456789") == n && *token != '0' &&
-			    str_to_u64(token, 10, &v) == 0 && v > INT64_MAX) {
-				buf_printf(out, "\"\\u0001u64:%s\"", token);
-				found++;
-				i += n;
-				continue;
-			}
-		}
-		if (buf_append(out, text + i, n) < 0)
-			return 0;
-		i += n;
-	}
-	return found;
-}
-
-/* The hash tables' seed comes from what the kernel gave every program when it began: else jansson opens
- * /dev/urandom for it. Once a program. */
-static void seed(void)
-{
-	const void *random = (const void *)getauxval(AT_RANDOM); /* 16 bytes, at any address */
-	uint32_t words[4];
-
-	if (!random)
-		return;
-	memcpy(words, random, sizeof(words));
-	json_object_seed((words[0] ^ words[2]) | 1);
-}
-
-static json_t *load(const char *text, size_t len, json_error_t *e)
-{
-	CLEANUP(buf_done) struct buf copy = BUF_INIT(len * 3 / 2 + 64);
-	json_t *root;
-
-	seed();
-	root = json_loadb(text, len, JSON_REJECT_DUPLICATES, e);
-
-	if (!root && json_error_code(e) == json_error_numeric_overflow && rewrite_big(text, len, &copy))
-		root = json_loadb((const char *)copy.data, copy.len, JSON_REJECT_DUPLICATES, e);
-	return root;
-}
-
 int json_read(const struct json_type *type, const void *text, size_t len, struct arena *a, void *obj,
 	      struct err *err)
 {
+	CLEANUP(json_tree_done) struct json_tree tree = JSON_TREE_INIT;
 	struct reader r = { .arena = a, .err = err };
-	json_error_t e;
-	json_t *root;
 	int result;
 
 	memset(obj, 0, type->size);
-	root = load(text, len, &e);
-	if (!root)
-		return err_set(err, ERR_INVALID, "%s: line %d, column %d: %s", type->name, e.line, e.column,
-			       e.text);
-	result = read_object(&r, type, root, obj);
-	json_decref(root);
-	return result;
+	result = json_tree_read(&tree, text, len, type->name, err);
+	return result < 0 ? result : read_object(&r, type, tree.root, obj);
 }

@@ -189,6 +189,15 @@ static int wait_exit(int pidfd, struct err *err)
 	return 0;
 }
 
+/* Its process has ended, and mostly nothing else is in its cgroup: what is, is for cgroup_remove. */
+static bool remove_empty_cgroup(const struct handle *h)
+{
+	const struct cgroup_host *host;
+
+	return h->pidfd < 0 && !h->record.systemd_unit && *h->record.cgroup_path == '/' &&
+	       cgroup_host_get(&host, NULL) == 0 && cgroup_remove_empty(host, h->record.cgroup_path) == 0;
+}
+
 int runtime_delete(const char *root, const char *id, bool force, struct err *err)
 {
 	CLEANUP(handle_done) struct handle h = HANDLE_INIT;
@@ -214,7 +223,8 @@ int runtime_delete(const char *root, const char *id, bool force, struct err *err
 			       record_status_name(h.status));
 	kill_init(&h);
 	/* cgroup_remove kills whatever else is inside; what is frozen dies by it as well */
-	if (h.record.cgroup_path && record_cgroup(&h.record, &h.arena, &h.cgroup, NULL) == 0) {
+	if (h.record.cgroup_path && !remove_empty_cgroup(&h) &&
+	    record_cgroup(&h.record, &h.arena, &h.cgroup, NULL) == 0) {
 		r = cgroup_remove(h.cgroup, true, deadline(), err);
 		if (r < 0)
 			return err_wrap(err, r, "delete %s", id);

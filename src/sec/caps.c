@@ -8,7 +8,6 @@
 #include "sys/sys.h"
 
 #include <ctype.h>
-#include <fcntl.h>
 #include <linux/capability.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -46,16 +45,15 @@ const char *sec_cap_name(unsigned cap)
 
 static uint64_t kernel_caps;
 
+/* The kernel says EINVAL for what it does not know. Nearly always it knows those that the table does. */
 static void read_kernel_caps(void)
 {
-	char text[32];
-	uint32_t last = SEC_CAPS_KNOWN - 1;
+	unsigned last = SEC_CAPS_KNOWN - 1;
 
-	if (sys_file_read_text(AT_FDCWD, "/proc/sys/kernel/cap_last_cap", text, sizeof(text)) < 0 ||
-	    str_to_u32(text, 10, &last) < 0 || last > 63)
-		/* without procfs: the kernel says EINVAL for what it does not know */
-		for (last = 63; last > 0 && prctl(PR_CAPBSET_READ, last, 0, 0, 0) < 0;)
-			last--;
+	while (last < 63 && prctl(PR_CAPBSET_READ, last + 1, 0, 0, 0) >= 0)
+		last++;
+	while (last > 0 && prctl(PR_CAPBSET_READ, last, 0, 0, 0) < 0)
+		last--;
 	kernel_caps = last == 63 ? UINT64_MAX : (UINT64_C(1) << (last + 1)) - 1;
 }
 

@@ -135,8 +135,8 @@ static void collect(struct sec_entries *e, const struct sec_seccomp *p, uint32_t
 {
 	for (size_t i = 0; i < p->n_rules; i++) {
 		const struct sec_rule *rule = &p->rules[i];
-		struct sec_entry entry = { .ret = sec_ret_of(rule->action, rule->errno_ret), .args = rule->args,
-					   .n_args = rule->n_args };
+		struct sec_entry entry = { .ret = sec_ret_of(rule->action, rule->errno_ret),
+					   .args = rule->args, .n_args = rule->n_args };
 		bool alternatives = has_alternatives(rule);
 
 		for (size_t k = 0; k < rule->n_names; k++) {

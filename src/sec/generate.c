@@ -184,8 +184,13 @@ struct interval {
 
 struct intervals {
 	struct interval *list;
-	size_t n;
+	size_t n, cap;
 };
+
+static void intervals_done(struct intervals *s)
+{
+	free(s->list);
+}
 
 /* Neighbours with one result become one; an interval that begins where the last one does
  * replaces it. */
@@ -195,6 +200,10 @@ static void add_interval(struct intervals *s, struct interval i)
 		s->n--;
 	if (s->n && !i.n_entries && !s->list[s->n - 1].n_entries && s->list[s->n - 1].ret == i.ret)
 		return;
+	if (s->n == s->cap) {
+		s->cap = s->cap ? s->cap * 2 : 512;
+		s->list = mem_grow(s->list, s->cap, sizeof(*s->list));
+	}
 	s->list[s->n++] = i;
 }
 
@@ -266,18 +275,13 @@ static size_t emit_arch(const struct sec_seccomp *p, uint32_t token, const uint3
 			struct program *prog)
 {
 	CLEANUP(mem_free_ptr) struct sec_entry *free_entries = NULL;
-	CLEANUP(mem_free_ptr) struct interval *free_intervals = NULL;
+	CLEANUP(intervals_done) struct intervals s = { NULL, 0, 0 };
 	uint32_t otherwise = sec_ret_of(p->default_action, p->default_errno_ret);
 	bool wide = token & __AUDIT_ARCH_64BIT;
 	struct sec_entries e = { NULL, 0, 0 };
-	struct intervals s = { NULL, 0 };
 	struct interval foreign = { .from = X32_BIT, .ret = SECCOMP_RET_KILL_THREAD };
-	size_t names = 0, root;
+	size_t root;
 
-	for (size_t i = 0; i < p->n_rules; i++)
-		names += p->rules[i].n_names * (p->rules[i].n_args + 2);
-	/* each entry makes two intervals, a family member two entries, and x32 the same again */
-	s.list = free_intervals = mem_grow(NULL, names * 8 + 8, sizeof(*s.list));
 	add_part(p, token, 0, otherwise, wide, &e, &s);
 	if (token == SCMP_ARCH_X86_64) {
 		if (has_token(tokens, n_tokens, SCMP_ARCH_X32))

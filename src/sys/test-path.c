@@ -3,6 +3,7 @@
 #include "base/base.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -82,6 +83,55 @@ static void test_mkdir_follows_links_inside_root_only(void **state)
 	fd_drop(&a);
 	assert_int_equal(symlinkat("loop", root, "loop"), 0);
 	assert_int_equal(sys_mkdir_in(root, "loop/x", 0755, &a), -ELOOP);
+}
+
+/* A name that ends in "/" takes the long way, component by component: the same comes of both. */
+static void test_mkdir_comes_to_the_same_by_both_ways(void **state)
+{
+	static const char *const rows[] = {
+		"new", "/new", "there/new", "there/new/er", "link/new", "abs/new", "up/new", "there/../new",
+		"there/./new", "../../new", "file/new", "file", "dangling/new", "dangling", "loop/new",
+		"there", "link", "there/..", "there/.", "magic/new", "missing/../new", "", ".",
+		"not/there/and/one/more",
+	};
+	static const char *const links[][2] = {
+		{ "link", "there" }, { "abs", "/there" }, { "up", "../../there" },
+		{ "dangling", "/no/where" }, { "loop", "loop" }, { "magic", "/proc/self/root" },
+	};
+	autofd int base = open_dir(*state);
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char place[2][PATH_MAX] = { "", "" };
+		unsigned made[2] = { 0, 0 };
+		int results[2];
+
+		for (int way = 0; way < 2; way++) {
+			char path[128], link[SYS_FD_PATH_MAX], above[PATH_MAX];
+			autofd int root = -EBADF, fd = -EBADF;
+			struct stat st;
+			ssize_t n;
+
+			assert_int_equal(mkdirat(base, "root", 0755), 0);
+			assert_int_equal(sys_open_beneath(base, "root", O_PATH | O_DIRECTORY, 0, &root), 0);
+			assert_int_equal(mkdirat(root, "there", 0755), 0);
+			for (size_t k = 0; k < ARRAY_LEN(links); k++)
+				assert_int_equal(symlinkat(links[k][1], root, links[k][0]), 0);
+			assert_int_equal(mknodat(root, "file", S_IFREG | 0600, 0), 0);
+			snprintf(path, sizeof(path), "%s%s", rows[i], way ? "/" : "");
+			results[way] = sys_mkdir_in(root, path, 0751, &fd);
+			if (fd >= 0) {
+				n = readlink(sys_fd_path(root, link), above, sizeof(above));
+				assert_true(n > 0);
+				assert_true(readlink(sys_fd_path(fd, link), place[way], PATH_MAX - 1) >= n);
+				assert_int_equal(fstat(fd, &st), 0);
+				made[way] = st.st_mode;
+			}
+			assert_int_equal(sys_remove_tree(base, "root"), 0);
+		}
+		if (results[0] != results[1] || made[0] != made[1] || strcmp(place[0], place[1]) != 0)
+			fail_msg("\"%s\": %d %o %s, %d %o %s", rows[i], results[0], made[0], place[0],
+				 results[1], made[1], place[1]);
+	}
 }
 
 static void test_mkfile_makes_the_target_of_a_dangling_link(void **state)
@@ -200,6 +250,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_links_stay_inside_root, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mkdir_follows_links_inside_root_only, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_mkdir_comes_to_the_same_by_both_ways, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mkfile_makes_the_target_of_a_dangling_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_remove_tree_is_deep_and_follows_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_files_are_replaced_whole, setup, teardown),

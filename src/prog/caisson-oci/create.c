@@ -27,10 +27,8 @@ int bundle_path(struct global *g, const char *bundle, const char **ret, struct e
 static int fill(struct global *g, const struct create_options *o, const char *id, struct runtime_create *what,
 		struct err *err)
 {
-	int r;
+	int r = bundle_path(g, o->bundle, &what->bundle, err);
 
-	heap_prepare();
-	r = bundle_path(g, o->bundle, &what->bundle, err);
 	what->root = g->root;
 	what->id = id;
 	what->config = o->config;
@@ -100,7 +98,8 @@ int command_start(struct global *g, int argc, char **argv, struct err *err)
 	return r < 0 ? r : runtime_start(g->root, id, err);
 }
 
-int bundle_read(struct runtime_create *what, struct runtime_config *config, bool *ret_terminal, struct err *err)
+int bundle_read(struct runtime_create *what, struct runtime_config *config, bool *ret_terminal,
+		struct err *err)
 {
 	int r = runtime_config_read(what, config, err);
 

@@ -69,14 +69,12 @@ int report_open(struct global *g, struct err *err);
 void report(const char *level, const char *text);
 void report_fatal(const struct global *g, const char *command, const struct err *err);
 
-/* Before a container is made. */
-void heap_prepare(void);
-
 /* Absolute, since records outlive our working directory. NULL: the working directory. */
 int bundle_path(struct global *g, const char *bundle, const char **ret, struct err *err);
 /* Reads config.json for `what` already now: whether it asks for a terminal has to be known before it is
  * created. */
-int bundle_read(struct runtime_create *what, struct runtime_config *config, bool *ret_terminal, struct err *err);
+int bundle_read(struct runtime_create *what, struct runtime_config *config, bool *ret_terminal,
+		struct err *err);
 /* Connects to --console-socket: INVALID without a path. */
 int console_connect(const char *path, int *ret, struct err *err);
 
