@@ -1,14 +1,14 @@
 /*
  * cri-crowd — what many containers cost over any CRI socket. One pod holds them all.
  *
- *	cri-crowd list N SOCKET IMAGE       ListContainers with N containers, 500 times
+ *	cri-crowd list N SOCKET IMAGE       ListContainers with N containers, 5,000 times
  *	cri-crowd stats N SOCKET IMAGE      ListContainerStats of N running ones, 50 times
  *	cri-crowd probe N SOCKET IMAGE      runs N, prints "ready"; for each line on standard input, which is
  *	                                    a number of seconds, probes each once a second for so long, and
  *	                                    prints how many probes that were; the end of input ends it
  *
- * The first two print name, median, 99th percentile and maximum in milliseconds. All is removed
- * at the end.
+ * The first two print name, median, 99th percentile of a series (the median of ten) and of all calls in
+ * milliseconds. All is removed at the end.
  */
 #include "base/base.h"
 #include "cri.pb-c.h"
@@ -20,7 +20,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-enum { LISTS = 500, STATS = 50, PROBERS = 4, MANY_MAX = 4096 };
+enum { LISTS = 5000, STATS = 50, SERIES = 10, PROBERS = 4, MANY_MAX = 4096 };
 
 static const char *socket_path;
 static char *image, *pod_id;
@@ -135,6 +135,7 @@ static void time_calls(struct grpc_client *client, const char *method, const Pro
 		       const ProtobufCMessageDescriptor *type, unsigned n)
 {
 	autofree double *times = mem_new(n, sizeof(*times));
+	double late[SERIES];
 
 	rpc_pb_free(call(client, method, req, type));
 	for (unsigned i = 0; i < n; i++) {
@@ -143,8 +144,14 @@ static void time_calls(struct grpc_client *client, const char *method, const Pro
 		rpc_pb_free(call(client, method, req, type));
 		times[i] = (double)(time_now_mono() - at) / 1e6;
 	}
+	/* who shares the machine takes it away for a moment now and then: that is in some series only */
+	for (unsigned i = 0; i < SERIES; i++) {
+		qsort(times + i * (n / SERIES), n / SERIES, sizeof(*times), by_value);
+		late[i] = times[i * (n / SERIES) + n / SERIES * 99 / 100];
+	}
+	qsort(late, SERIES, sizeof(*late), by_value);
 	qsort(times, n, sizeof(*times), by_value);
-	printf("%s %.2f %.2f %.2f\n", method, times[n / 2], times[n * 99 / 100], times[n - 1]);
+	printf("%s %.2f %.2f %.2f\n", method, times[n / 2], late[SERIES / 2], times[n * 99 / 100]);
 }
 
 static void *prober(void *user)
