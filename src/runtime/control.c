@@ -67,33 +67,10 @@ static int connect_start(int dir, int *ret, struct err *err)
 	return 0;
 }
 
-/* 0: a message; -EPIPE: execve closed the other end. */
-static int await_start(struct handle *h, int sock, struct sync_msg *m, struct err *err)
-{
-	for (;;) {
-		autofd int fd = -EBADF;
-		size_t n_fds = 1;
-		int r = sync_recv(sock, m, &fd, &n_fds);
-
-		if (r < 0)
-			return r == -EPIPE ? r : err_sys(err, r, "start");
-		if (m->type != SYNC_LISTENER)
-			return 0;
-		r = parent_pass_listener(&h->record, RECORD_CREATED, h->record.pid, fd, err);
-		if (r < 0) {
-			/* its filter is loaded and nobody would ever answer */
-			sys_pidfd_signal(h->pidfd, SIGKILL);
-			return r;
-		}
-	}
-}
-
 int runtime_start(const char *root, const char *id, struct err *err)
 {
 	CLEANUP(handle_done) struct handle h = HANDLE_INIT;
 	autofd int sock = -EBADF;
-	struct oci_state state;
-	struct sync_msg m;
 	int r;
 
 	r = handle_open(root, id, &h, err);
@@ -112,25 +89,9 @@ int runtime_start(const char *root, const char *id, struct err *err)
 	r = sync_send(sock, SYNC_GO, 0, NULL, 0);
 	if (r < 0)
 		return err_sys(err, r, "start: the container's process went away");
-	/* execve closes the other end; an error comes before that */
-	r = await_start(&h, sock, &m, err);
+	r = parent_await_program(&h.record, h.pidfd, sock, err);
 	unlinkat(h.dir, "start.sock", 0);
-	if (r < 0 && r != -EPIPE)
-		return r;
-	if (r == 0 && m.type == SYNC_ERROR) {
-		*err = m.err;
-		return err->number ? -err->number : -EIO;
-	}
-	if (!h.record.hooks)
-		return 0;
-	record_oci_state(&h.record, RECORD_RUNNING, &state);
-	r = hooks_output_open(h.record.annotations, h.record.n_annotations, &h.output, err);
-	if (r == 0)
-		r = hooks_run(h.record.hooks->poststart, h.record.hooks->n_poststart, "poststart", &state,
-			      &h.output, err);
-	if (r < 0) /* the program has begun already: it ends here */
-		sys_pidfd_signal(h.pidfd, SIGKILL);
-	return r;
+	return r < 0 ? r : parent_poststart(&h.record, h.pidfd, &h.output, err);
 }
 
 /* ---- kill ---- */

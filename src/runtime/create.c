@@ -1,7 +1,7 @@
 /*
  * create: the caller's side. Runs in the process that called runtime_create, which has one
  * thread. The child starts at once and makes its mounts while the parent sets limits and
- * compiles the filter.
+ * compiles the filter. run is create whose child is not left to wait for somebody to start it.
  */
 #include "runtime/creation.h"
 
@@ -31,14 +31,14 @@ static int listen_for_start(int dir, int *ret, struct err *err)
 	return 0;
 }
 
-static int prepare(struct creation *c, struct err *err)
+static int prepare(struct creation *c, bool start, struct err *err)
 {
 	const struct runtime_create *what = c->what;
 	struct child *h = &c->child;
 	int r;
 
 	r = parent_open_proc(&h->procfd, err);
-	if (r == 0)
+	if (r == 0 && !start)
 		r = listen_for_start(c->dir, &h->listen, err);
 	if (r == 0 && c->plan.has_mnt) {
 		if (c->plan.ns_fd[NS_USER] >= 0)
@@ -169,12 +169,12 @@ static int accompany(struct creation *c, struct err *err)
 	}
 }
 
-static int create(struct creation *c, struct err *err)
+static int create(struct creation *c, bool start, struct err *err)
 {
 	struct child *h = &c->child;
 	int r;
 
-	r = prepare(c, err);
+	r = prepare(c, start, err);
 	if (r == 0)
 		r = creation_cgroup(c, err);
 	if (r < 0)
@@ -205,11 +205,42 @@ int runtime_create(const struct runtime_create *what, pid_t *ret_pid, struct err
 
 	if (r < 0)
 		return r;
-	r = create(&c, err);
+	r = create(&c, false, err);
 	if (r < 0) {
 		creation_undo(&c);
 		return r;
 	}
 	*ret_pid = c.pid;
 	return 0;
+}
+
+/* 1: it was created, and could not be started. */
+static int run(const struct runtime_create *what, pid_t *ret_pid, struct err *err)
+{
+	CLEANUP(creation_done) struct creation c = CREATION_INIT;
+	int r = creation_open(&c, what, err);
+
+	if (r < 0)
+		return r;
+	r = create(&c, true, err);
+	if (r < 0) {
+		creation_undo(&c);
+		return r;
+	}
+	*ret_pid = c.pid;
+	r = parent_await_program(&c.record, c.pidfd, c.sync, err);
+	if (r == 0)
+		r = parent_poststart(&c.record, c.pidfd, &c.child.output, err);
+	return r < 0;
+}
+
+int runtime_run(const struct runtime_create *what, pid_t *ret_pid, struct err *err)
+{
+	struct err ignored = ERR_INIT;
+	int r = run(what, ret_pid, err);
+
+	if (r <= 0)
+		return r;
+	runtime_delete(what->root, what->id, true, &ignored);
+	return err && err->number ? -err->number : -EIO;
 }

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -164,6 +165,45 @@ int parent_pass_listener(const struct record *record, enum record_status status,
 		return r;
 	r = sys_send_fds(sock, text.data, text.len, &fd, 1);
 	return r < 0 ? err_sys(err, r, "linux.seccomp.listenerPath %s: send the listener", path) : 0;
+}
+
+int parent_await_program(const struct record *record, int pidfd, int sock, struct err *err)
+{
+	for (;;) {
+		autofd int fd = -EBADF;
+		size_t n_fds = 1;
+		struct sync_msg m;
+		int r = sync_recv(sock, &m, &fd, &n_fds);
+
+		if (r == -EPIPE)
+			return 0;
+		if (r < 0)
+			return err_sys(err, r, "start");
+		if (m.type != SYNC_LISTENER)
+			return parent_child_error(&m, 0, -EBADF, err);
+		r = parent_pass_listener(record, RECORD_CREATED, record->pid, fd, err);
+		if (r < 0) {
+			/* its filter is loaded and nobody would ever answer */
+			sys_pidfd_signal(pidfd, SIGKILL);
+			return r;
+		}
+	}
+}
+
+int parent_poststart(const struct record *record, int pidfd, struct hooks_output *output, struct err *err)
+{
+	struct oci_state state;
+	int r;
+
+	if (!record->hooks)
+		return 0;
+	record_oci_state(record, RECORD_RUNNING, &state);
+	r = hooks_output_open(record->annotations, record->n_annotations, output, err);
+	if (r == 0)
+		r = hooks_run(record->hooks->poststart, record->hooks->n_poststart, "poststart", &state, output, err);
+	if (r < 0)
+		sys_pidfd_signal(pidfd, SIGKILL);
+	return r;
 }
 
 int parent_set_oom_score(pid_t pid, const int32_t *value, struct err *err)

@@ -21,6 +21,14 @@ int parent_fill_filter(struct shared_filter *to, const struct sec_filter *from, 
 int parent_pass_listener(const struct record *record, enum record_status status, pid_t pid, int fd,
 			 struct err *err);
 
+/*
+ * The program was told to begin and sock is the child's end of what it was told over: 0 when execve
+ * closed it, else the error that came before. A listener that comes is handed on as above.
+ */
+int parent_await_program(const struct record *record, int pidfd, int sock, struct err *err);
+/* Hooks behind that; where one fails, the program, which has begun already, ends. */
+int parent_poststart(const struct record *record, int pidfd, struct hooks_output *output, struct err *err);
+
 /* Hands a pidfd to whoever listens at the Unix socket path, with one byte. */
 int parent_pass_pidfd(const char *path, int pidfd, struct err *err);
 

@@ -15,7 +15,7 @@
  *   runtime/state.c   <root>/<id>/state.json, and the kernel's truth about it
  *
  * Order: runtime_create → (state created; init waits on <root>/<id>/start.sock) →
- * runtime_start → … the process exits … → runtime_delete. All of them take `root`, the
+ * runtime_start → … the process exits … → runtime_delete; runtime_run is the first two. All of them take `root`, the
  * directory of the runtime's records ("/run/caisson-oci"), and the container's id, and hold
  * a lock on <root>/<id> while they work, so calls from several processes serialise for
  * one container only.
@@ -89,6 +89,9 @@ int runtime_config_read(const struct runtime_create *what, struct runtime_config
 void runtime_config_done(struct runtime_config *c);
 
 int runtime_create(const struct runtime_create *what, pid_t *ret_pid, struct err *err);
+/* Both in one: nobody else can start it in between, and its record goes from creating to running. After a
+ * failure nothing is left. */
+int runtime_run(const struct runtime_create *what, pid_t *ret_pid, struct err *err);
 /* The program has been executed when 0 is returned; one that could not be is this call's
  * error. A poststart hook that fails is too: the program is killed then. */
 int runtime_start(const char *root, const char *id, struct err *err);

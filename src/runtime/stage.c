@@ -259,25 +259,16 @@ static int step_cgroup(struct child *c, struct err *err)
 	return r;
 }
 
-static int wait_for_start(struct child *c, struct err *err);
-
-/* Runs with everything done but execve. */
-static int created(struct child *c, struct err *err)
+static int start_hooks(struct child *c, struct err *err)
 {
-	int r;
+	struct oci_state state = c->state;
 
-	/* the caller may end as soon as it has recorded us, and start may be another's. Should it
-	 * end before that, the wait below ends us. */
-	prctl(PR_SET_PDEATHSIG, 0);
-	r = sync_send(c->sync, SYNC_CREATED, 0, NULL, 0);
-	if (r < 0)
-		_exit(1);
-	r = child_wait(c, SYNC_RECORDED, err);
-	if (r < 0)
-		return r;
-	close(c->sync);
-	c->sync = -EBADF;
-	return wait_for_start(c, err);
+	if (!c->hooks || !c->hooks->n_start_container)
+		return 0;
+	state.pid = getpid();
+	state.status = (char *)"created";
+	return hooks_run(c->hooks->start_container, c->hooks->n_start_container, "startContainer", &state,
+			 &c->output, err);
 }
 
 /*
@@ -287,9 +278,10 @@ static int created(struct child *c, struct err *err)
  */
 static int wait_for_start(struct child *c, struct err *err)
 {
-	struct oci_state state = c->state;
 	struct sync_msg m;
 
+	close(c->sync);
+	c->sync = -EBADF;
 	for (;;) {
 		int fd = accept4(c->listen, NULL, NULL, SOCK_CLOEXEC);
 
@@ -305,12 +297,25 @@ static int wait_for_start(struct child *c, struct err *err)
 	}
 	close(c->listen);
 	c->listen = -EBADF;
-	if (!c->hooks || !c->hooks->n_start_container)
-		return 0;
-	state.pid = getpid();
-	state.status = (char *)"created";
-	return hooks_run(c->hooks->start_container, c->hooks->n_start_container, "startContainer", &state,
-			 &c->output, err);
+	return start_hooks(c, err);
+}
+
+/* Runs with everything done but execve. */
+static int created(struct child *c, struct err *err)
+{
+	int r;
+
+	/* the caller may end as soon as it has recorded us, and start may be another's. Should it
+	 * end before that, the wait below ends us. */
+	prctl(PR_SET_PDEATHSIG, 0);
+	r = sync_send(c->sync, SYNC_CREATED, 0, NULL, 0);
+	if (r < 0)
+		_exit(1);
+	r = child_wait(c, SYNC_RECORDED, err);
+	if (r < 0)
+		return r;
+	/* run: who made us has started us by that as well */
+	return c->listen < 0 ? start_hooks(c, err) : wait_for_start(c, err);
 }
 
 static const struct {

@@ -110,6 +110,23 @@ int bundle_read(struct runtime_create *what, struct runtime_config *config, bool
 	return 0;
 }
 
+/* Created and started; after a failure nothing is left. A pidfd is asked for by who wants it before the start. */
+static int run(const struct create_options *o, struct runtime_create *what, pid_t *ret_pid, struct err *err)
+{
+	struct err ignored = ERR_INIT;
+	int r;
+
+	if (!o->pidfd_socket)
+		return runtime_run(what, ret_pid, err);
+	r = create(what, o->pidfd_socket, ret_pid, err);
+	if (r < 0)
+		return r;
+	r = runtime_start(what->root, what->id, err);
+	if (r < 0)
+		runtime_delete(what->root, what->id, true, &ignored);
+	return r;
+}
+
 static int run_foreground(const struct create_options *o, struct runtime_create *what, struct err *err)
 {
 	CLEANUP(foreground_done) struct foreground f = FOREGROUND_INIT;
@@ -128,12 +145,11 @@ static int run_foreground(const struct create_options *o, struct runtime_create 
 		what->console_socket = f.sender;
 	/* what the container leaves behind comes to us, and not to whoever called us */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	r = create(what, o->pidfd_socket, &pid, err);
+	r = run(o, what, &pid, err);
 	if (r < 0)
 		return r;
-	r = runtime_start(what->root, what->id, err);
-	status = r < 0 ? r : foreground_wait(&f, pid, err);
-	if (o->keep && r == 0)
+	status = foreground_wait(&f, pid, err);
+	if (o->keep)
 		return status;
 	if (runtime_delete(what->root, what->id, true, status < 0 ? &ignored : err) < 0 && status >= 0)
 		return -EIO;
@@ -149,7 +165,6 @@ int command_run(struct global *g, int argc, char **argv, struct err *err)
 		{ "keep", 0, OPTION_FLAG, &o.keep, "do not delete it when it ends" },
 	};
 	struct runtime_create what = RUNTIME_CREATE_INIT;
-	struct err ignored = ERR_INIT;
 	const char *id;
 	pid_t pid;
 	int r;
@@ -159,13 +174,5 @@ int command_run(struct global *g, int argc, char **argv, struct err *err)
 		r = fill(g, &o, id, &what, err);
 	if (r < 0)
 		return r;
-	if (!o.detach)
-		return run_foreground(&o, &what, err);
-	r = create(&what, o.pidfd_socket, &pid, err);
-	if (r < 0)
-		return r;
-	r = runtime_start(g->root, id, err);
-	if (r < 0)
-		runtime_delete(g->root, id, true, &ignored);
-	return r;
+	return o.detach ? run(&o, &what, &pid, err) : run_foreground(&o, &what, err);
 }
