@@ -11,6 +11,7 @@ struct parser {
 	const char *at, *end;
 	struct arena *a;
 	int depth;
+	size_t values;
 };
 
 static char peek(const struct parser *p)
@@ -149,10 +150,13 @@ static bool elements(struct parser *p, struct json_node *in, char close)
 
 static struct json_node *value(struct parser *p)
 {
-	struct json_node *node = arena_new(p->a, 1, sizeof(*node));
+	struct json_node *node;
 	const char *start;
 	bool ok;
 
+	if (p->values++ == JSON_VALUES_MAX)
+		return NULL;
+	node = arena_new(p->a, 1, sizeof(*node));
 	blanks(p);
 	start = p->at;
 	if (peek(p) == '"') {

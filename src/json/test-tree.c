@@ -102,12 +102,34 @@ static void what_is_too_deep_or_too_wide_is_left_to_jansson(void **state)
 	}
 }
 
+static void two_bytes_of_a_document_do_not_cost_memory_without_limit(void **state)
+{
+	CLEANUP(json_tree_done) struct json_tree most = JSON_TREE_INIT, more = JSON_TREE_INIT;
+	CLEANUP(buf_done) struct buf text = BUF_INIT(1 << 20);
+	struct err err = ERR_INIT;
+
+	(void)state;
+	/* the array is a value as well */
+	for (int i = 0; i < JSON_VALUES_MAX - 1; i++)
+		buf_puts(&text, i ? ",0" : "[0");
+	buf_puts(&text, "]");
+	assert_true(compare(buf_text(&text), text.len));
+	assert_int_equal(json_tree_read(&most, buf_text(&text), text.len, "list", &err), 0);
+	text.len--;
+	buf_puts(&text, ",0]");
+	assert_false(compare(buf_text(&text), text.len));
+	assert_true(json_tree_read(&more, buf_text(&text), text.len, "list", &err) < 0);
+	assert_int_equal(err.kind, ERR_LIMIT);
+	assert_string_equal(err.text, "list: more than 262144 values");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(documents_of_every_kind_are_read_alike),
 		cmocka_unit_test(every_byte_changed_is_read_alike),
 		cmocka_unit_test(what_is_too_deep_or_too_wide_is_left_to_jansson),
+		cmocka_unit_test(two_bytes_of_a_document_do_not_cost_memory_without_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,9 +75,14 @@ static json_t *load(const char *text, size_t len, json_error_t *e)
 	return root;
 }
 
-static struct json_node *node_of(json_t *v, struct arena *a);
+struct copy {
+	struct arena *a;
+	size_t values;
+};
 
-static void members_of(json_t *v, struct json_node *node, struct arena *a)
+static struct json_node *node_of(struct copy *c, json_t *v);
+
+static bool members_of(struct copy *c, json_t *v, struct json_node *node)
 {
 	struct json_node **tail = &node->first;
 	const char *key;
@@ -85,26 +90,32 @@ static void members_of(json_t *v, struct json_node *node, struct arena *a)
 
 	node->len = json_is_object(v) ? json_object_size(v) : json_array_size(v);
 	for (size_t i = 0; json_is_array(v) && i < node->len; i++, tail = &(*tail)->next)
-		*tail = node_of(json_array_get(v, i), a);
+		if (!(*tail = node_of(c, json_array_get(v, i))))
+			return false;
 	if (!json_is_object(v))
-		return;
+		return true;
 	json_object_foreach(v, key, m) {
-		*tail = node_of(m, a);
+		if (!(*tail = node_of(c, m)))
+			return false;
 		(*tail)->key = key;
 		tail = &(*tail)->next;
 	}
+	return true;
 }
 
-/* Keys and strings stay jansson's. */
-static struct json_node *node_of(json_t *v, struct arena *a)
+/* Keys and strings stay jansson's. NULL: too many. */
+static struct json_node *node_of(struct copy *c, json_t *v)
 {
 	static const enum json_node_type types[] = {
 		[JSON_OBJECT] = NODE_OBJECT, [JSON_ARRAY] = NODE_ARRAY, [JSON_STRING] = NODE_STRING,
 		[JSON_INTEGER] = NODE_INTEGER, [JSON_REAL] = NODE_REAL, [JSON_TRUE] = NODE_TRUE,
 		[JSON_FALSE] = NODE_FALSE, [JSON_NULL] = NODE_NULL,
 	};
-	struct json_node *node = arena_new(a, 1, sizeof(*node));
+	struct json_node *node;
 
+	if (c->values++ == JSON_VALUES_MAX)
+		return NULL;
+	node = arena_new(c->a, 1, sizeof(*node));
 	node->type = types[json_typeof(v)];
 	node->origin = v;
 	if (node->type == NODE_STRING) {
@@ -117,14 +128,15 @@ static struct json_node *node_of(json_t *v, struct arena *a)
 		node->integer = json_integer_value(v);
 	} else if (node->type == NODE_REAL) {
 		node->real = json_real_value(v);
-	} else {
-		members_of(v, node, a);
+	} else if (!members_of(c, v, node)) {
+		return NULL;
 	}
 	return node;
 }
 
 int json_jansson_read(struct json_tree *tree, const char *text, size_t len, const char *what, struct err *err)
 {
+	struct copy c = { .a = &tree->arena };
 	json_error_t e;
 	json_t *root = load(text, len, &e);
 
@@ -132,8 +144,8 @@ int json_jansson_read(struct json_tree *tree, const char *text, size_t len, cons
 		return err_set(err, ERR_INVALID, "%s: line %d, column %d: %s", what, e.line, e.column,
 			       e.text);
 	tree->jansson = root;
-	tree->root = node_of(root, &tree->arena);
-	return 0;
+	tree->root = node_of(&c, root);
+	return tree->root ? 0 : err_set(err, ERR_LIMIT, "%s: more than %d values", what, JSON_VALUES_MAX);
 }
 
 int json_tree_read(struct json_tree *tree, const char *text, size_t len, const char *what, struct err *err)

@@ -10,11 +10,14 @@
  * jansson. So it decides nothing about what is valid; what it takes, jansson takes too and in the same
  * sense (test-tree.c, and fuzz-read.c for any bytes).
  *
- * Pure, any thread; no limit on the size but the caller's.
+ * Pure, any thread. The size is the caller's to limit; of values there are at most JSON_VALUES_MAX, since two
+ * bytes of a hostile document make one of 64.
  */
 #pragma once
 
 #include "base/base.h"
+
+enum { JSON_VALUES_MAX = 256 * 1024 };
 
 enum json_node_type {
 	NODE_NULL, NODE_FALSE, NODE_TRUE, NODE_INTEGER, NODE_REAL, NODE_STRING, NODE_ARRAY, NODE_OBJECT,
@@ -44,7 +47,7 @@ struct json_tree {
 
 #define JSON_TREE_INIT { .arena = ARENA_INIT }
 
-/* what: the document's name, for the error (INVALID, with line and column). */
+/* what: the document's name, for the error: INVALID, with line and column; LIMIT: too many values. */
 int json_tree_read(struct json_tree *tree, const char *text, size_t len, const char *what, struct err *err);
 void json_tree_done(struct json_tree *tree);
 
