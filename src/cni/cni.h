@@ -35,8 +35,9 @@
  * masquerading and host ports, if its three plugins are installed; else the network is not ready
  * and the reason names what is missing and where it was looked for. Its pods are masqueraded by one
  * rule for all (an nf_tables table "caisson-BRIDGE", looked for at each cni_attach_prepare and made
- * where it is missing; cni_default_broken), or by the plugin's rules for each where that cannot be made. The directory is looked at
- * again (names, inodes, sizes, times) at each cni_status and cni_attach_prepare.
+ * where it is missing; cni_default_broken), or by the plugin's rules for each where that cannot be
+ * made. The directory is looked at again (names, inodes, sizes, times) at each cni_status and
+ * cni_attach_prepare.
  *
  * Context. All functions may be called by any thread and block the caller. cni_status and
  * cni_attach_prepare touch only small local files, and prepare may ask plugins once for their

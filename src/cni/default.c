@@ -10,21 +10,18 @@
 #include <linux/if.h>
 #include <stdio.h>
 
-/* An IPv4 or IPv6 network in CIDR form: 4, 6 or -EINVAL. */
-static int subnet_family(const char *subnet)
+int cni_subnet_read(const char *subnet, uint8_t address[16], uint32_t *ret_bits)
 {
 	autofree char *bare = NULL;
 	const char *slash = strchr(subnet, '/');
-	uint8_t raw[16];
-	uint32_t bits;
 
-	if (!slash || str_to_u32(slash + 1, 10, &bits) < 0)
+	if (!slash || str_to_u32(slash + 1, 10, ret_bits) < 0)
 		return -EINVAL;
 	bare = mem_strndup(subnet, (size_t)(slash - subnet));
 	/* host-local needs network, gateway, broadcast and one address */
-	if (inet_pton(AF_INET, bare, raw) == 1 && bits >= 1 && bits <= 30)
+	if (inet_pton(AF_INET, bare, address) == 1 && *ret_bits >= 1 && *ret_bits <= 30)
 		return 4;
-	if (inet_pton(AF_INET6, bare, raw) == 1 && bits >= 1 && bits <= 126)
+	if (inet_pton(AF_INET6, bare, address) == 1 && *ret_bits >= 1 && *ret_bits <= 126)
 		return 6;
 	return -EINVAL;
 }
@@ -34,7 +31,9 @@ int cni_default_conf(const struct cni_settings *s, struct arena *a, char **ret, 
 	CLEANUP(buf_done) struct buf b = BUF_INIT(16384);
 	const char *bridge = s->bridge ? s->bridge : CNI_DEFAULT_BRIDGE;
 	const char *subnet = s->subnet ? s->subnet : CNI_DEFAULT_SUBNET;
-	int family = subnet_family(subnet);
+	uint8_t address[16];
+	uint32_t bits;
+	int family = cni_subnet_read(subnet, address, &bits);
 
 	if (!*bridge) {
 		*ret = NULL;

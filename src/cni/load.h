@@ -36,6 +36,8 @@ void cni_net_put(struct cni *cni, struct cni_net *net);
  * a reason word for CRI. */
 int cni_net_check(struct cni *cni, const struct cni_net *net, const char **ret_reason, struct err *err);
 
+/* default.c: an IPv4 or IPv6 network in CIDR form, with room for pods: 4, 6 or -EINVAL. */
+int cni_subnet_read(const char *subnet, uint8_t address[16], uint32_t *ret_bits);
 /* default.c: the text of the embedded default. */
 int cni_default_conf(const struct cni_settings *settings, struct arena *a, char **ret, struct err *err);
 

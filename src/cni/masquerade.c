@@ -4,8 +4,7 @@
  */
 #include "cni/masquerade.h"
 
-#include "base/base.h"
-#include "cni/conf.h"
+#include "cni/load.h"
 
 #include <arpa/inet.h>
 #include <endian.h>
@@ -23,14 +22,14 @@ static const char chain[] = "postrouting";
 
 /* What differs between the families. */
 struct family {
-	int af, nfproto;
+	int nfproto;
 	uint32_t source, destination, len; /* of the addresses in the packet's header */
 	uint8_t multicast[16], multicast_mask[16];
 };
 
 static const struct family families[] = {
-	{ AF_INET, NFPROTO_IPV4, 12, 16, 4, { 224 }, { 240 } },
-	{ AF_INET6, NFPROTO_IPV6, 8, 24, 16, { 0xff }, { 0xff } },
+	{ NFPROTO_IPV4, 12, 16, 4, { 224 }, { 240 } },
+	{ NFPROTO_IPV6, 8, 24, 16, { 0xff }, { 0xff } },
 };
 
 struct network {
@@ -46,28 +45,20 @@ struct batch {
 
 static int read_network(const char *subnet, struct network *ret)
 {
-	char bare[INET6_ADDRSTRLEN];
 	uint32_t bits;
-	size_t len;
+	int version;
 
 	memset(ret, 0, sizeof(*ret));
-	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
-		len = strcspn(subnet, "/");
-		if (len >= sizeof(bare) || subnet[len] != '/' || str_to_u32(subnet + len + 1, 10, &bits) < 0)
-			return -EINVAL;
-		memcpy(bare, subnet, len);
-		bare[len] = '\0';
-		if (bits > families[i].len * 8 || inet_pton(families[i].af, bare, ret->address) != 1)
-			continue;
-		ret->family = &families[i];
-		for (uint32_t bit = 0; bit < bits; bit++)
-			ret->mask[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
-		/* 10.88.0.1/16 is the network 10.88.0.0/16 */
-		for (size_t k = 0; k < sizeof(ret->mask); k++)
-			ret->address[k] &= ret->mask[k];
-		return 0;
-	}
-	return -EINVAL;
+	version = cni_subnet_read(subnet, ret->address, &bits);
+	if (version < 0)
+		return version;
+	ret->family = &families[version == 6];
+	for (uint32_t bit = 0; bit < bits; bit++)
+		ret->mask[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+	/* 10.88.0.1/16 is the network 10.88.0.0/16 */
+	for (size_t k = 0; k < sizeof(ret->mask); k++)
+		ret->address[k] &= ret->mask[k];
+	return 0;
 }
 
 /* ---- writing ---- */
@@ -268,7 +259,7 @@ static int talk(const struct batch *b)
 	return h->nlmsg_type == NLMSG_ERROR ? ((struct nlmsgerr *)NLMSG_DATA(h))->error : 0;
 }
 
-/* What all three have in common: the network read, and the name of its table. */
+/* What all have in common: the network read, and the name of its table. */
 struct target {
 	struct network net;
 	char table[32];
@@ -292,40 +283,34 @@ int cni_masquerade_look(const char *bridge, const char *subnet)
 	return talk(&b);
 }
 
-/* Made first, so that there is one to delete: no transaction fails for a table that is not there. */
-static void put_removal(struct batch *b, int flags, const struct target *t)
+/* The table goes, whatever was in it, and with `make` it is there again: one transaction. */
+static int replace(const char *bridge, const char *subnet, bool make)
 {
-	put_table(b, NFT_MSG_NEWTABLE, NLM_F_CREATE, &t->net, t->table);
-	put_table(b, NFT_MSG_DELTABLE, flags, &t->net, t->table);
+	struct batch b = { 0 };
+	struct target t;
+	int r = target(bridge, subnet, &t);
+
+	if (r < 0)
+		return r;
+	begin(&b);
+	/* made first, so that there is one to delete: no transaction fails for a table that is not there */
+	put_table(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE, &t.net, t.table);
+	put_table(&b, NFT_MSG_DELTABLE, make ? 0 : NLM_F_ACK, &t.net, t.table);
+	if (make) {
+		put_table(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE, &t.net, t.table);
+		put_chain(&b, &t.net, t.table);
+		put_rule(&b, NLM_F_ACK, &t.net, t.table);
+	}
+	end(&b);
+	return talk(&b);
 }
 
 int cni_masquerade_make(const char *bridge, const char *subnet)
 {
-	struct batch b = { 0 };
-	struct target t;
-	int r = target(bridge, subnet, &t);
-
-	if (r < 0)
-		return r;
-	begin(&b);
-	put_removal(&b, 0, &t);
-	put_table(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE, &t.net, t.table);
-	put_chain(&b, &t.net, t.table);
-	put_rule(&b, NLM_F_ACK, &t.net, t.table);
-	end(&b);
-	return talk(&b);
+	return replace(bridge, subnet, true);
 }
 
 int cni_masquerade_remove(const char *bridge, const char *subnet)
 {
-	struct batch b = { 0 };
-	struct target t;
-	int r = target(bridge, subnet, &t);
-
-	if (r < 0)
-		return r;
-	begin(&b);
-	put_removal(&b, NLM_F_ACK, &t);
-	end(&b);
-	return talk(&b);
+	return replace(bridge, subnet, false);
 }

@@ -10,7 +10,7 @@
  *		}
  *	}
  *
- * The bridge plugin's ipMasq makes a chain and a rule for each pod by ten runs of iptables: most
+ * The bridge plugin's ipMasq makes a chain and a rule for each pod by eleven runs of iptables: most
  * of the time that a pod's network takes, and a list that each new connection of the node walks.
  *
  * All calls belong to the network namespace of the calling thread, need CAP_NET_ADMIN and block

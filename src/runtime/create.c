@@ -198,49 +198,41 @@ static int create(struct creation *c, bool start, struct err *err)
 	return r < 0 ? err_sys(err, r, "the container's process went away") : 0;
 }
 
-int runtime_create(const struct runtime_create *what, pid_t *ret_pid, struct err *err)
+/* 1, with `start` only: it was created, and could not be started. */
+static int make(const struct runtime_create *what, bool start, pid_t *ret_pid, struct err *err)
 {
 	CLEANUP(creation_done) struct creation c = CREATION_INIT;
 	int r = creation_open(&c, what, err);
 
 	if (r < 0)
 		return r;
-	r = create(&c, false, err);
+	r = create(&c, start, err);
 	if (r < 0) {
 		creation_undo(&c);
 		return r;
 	}
 	*ret_pid = c.pid;
-	return 0;
-}
-
-/* 1: it was created, and could not be started. */
-static int run(const struct runtime_create *what, pid_t *ret_pid, struct err *err)
-{
-	CLEANUP(creation_done) struct creation c = CREATION_INIT;
-	int r = creation_open(&c, what, err);
-
-	if (r < 0)
-		return r;
-	r = create(&c, true, err);
-	if (r < 0) {
-		creation_undo(&c);
-		return r;
-	}
-	*ret_pid = c.pid;
+	if (!start)
+		return 0;
 	r = parent_await_program(&c.record, c.pidfd, c.sync, err);
 	if (r == 0)
 		r = parent_poststart(&c.record, c.pidfd, &c.child.output, err);
 	return r < 0;
 }
 
+int runtime_create(const struct runtime_create *what, pid_t *ret_pid, struct err *err)
+{
+	return make(what, false, ret_pid, err);
+}
+
 int runtime_run(const struct runtime_create *what, pid_t *ret_pid, struct err *err)
 {
 	struct err ignored = ERR_INIT;
-	int r = run(what, ret_pid, err);
+	int r = make(what, true, ret_pid, err);
 
 	if (r <= 0)
 		return r;
+	/* not before the lock on the record is given back */
 	runtime_delete(what->root, what->id, true, &ignored);
 	return err && err->number ? -err->number : -EIO;
 }

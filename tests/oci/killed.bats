@@ -1,4 +1,4 @@
-# A create that is killed at any of its system calls, in the caller's process or in the
+# A create, or a run, that is killed at any of its system calls, in the caller's process or in the
 # container's: `delete --force` takes away what there is, and the id can be used again.
 #
 # EVERY=1 tries each call; without it each seventh, which is enough to see a step go wrong.
@@ -26,7 +26,7 @@ left() {
 calls() { awk -v p="$1" '$1 == p && !/resumed>|---|\+\+\+/ { sub(/\(.*/, "", $2); n[$2]++ } END { for (c in n) print c, n[c] }' "$T/trace"; }
 
 killed() { # strace's options…
-	timeout 20 strace -o /dev/null "$@" "$RUNTIME" --root "$ROOT" create -b "$B" c1 >/dev/null 2>&1 </dev/null 3>&- || true
+	timeout 20 strace -o /dev/null "$@" "$RUNTIME" --root "$ROOT" "${verb[@]}" -b "$B" c1 >/dev/null 2>&1 </dev/null 3>&- || true
 	tried=$((tried + 1))
 	run rt delete --force c1
 	[ "$status" = 0 ] || { echo "$*: delete --force: $output"; return 1; }
@@ -34,11 +34,11 @@ killed() { # strace's options…
 	[ -z "$output" ] || { echo "$*: left: $output"; return 1; }
 }
 
-@test "a create that is killed at any step is taken away by delete --force" {
-	local every=${EVERY:-7} tried=0 at call n parents tracer
-	strace -f -o "$T/trace" "$RUNTIME" --root "$ROOT" create -b "$B" c1 >/dev/null 2>&1 </dev/null 3>&- &
+at_every_step() { # STATE that it comes to, VERB…
+	local every=${EVERY:-7} tried=0 state=$1 verb=("${@:2}") at call n parents tracer
+	strace -f -o "$T/trace" "$RUNTIME" --root "$ROOT" "${verb[@]}" -b "$B" c1 >/dev/null 2>&1 </dev/null 3>&- &
 	tracer=$!
-	eventually is created
+	eventually is "$state"
 	rt delete --force c1
 	wait $tracer
 	parent=$(head -n 1 "$T/trace" | cut -d' ' -f1)
@@ -55,10 +55,21 @@ killed() { # strace's options…
 			killed -f -e "inject=$call:signal=KILL:when=$at"
 		done
 	done < <(calls "$child")
-	echo "$tried steps" >&3
+	echo "$tried steps of ${verb[0]}" >&3
 	[ "$tried" -gt 40 ]
+}
+
+@test "a create that is killed at any step is taken away by delete --force" {
+	at_every_step created create
 	# and it works when nobody kills it
 	rt create -b "$B" c1 >/dev/null 2>&1 </dev/null
 	rt start c1
+	is running
+}
+
+@test "so is a run, whose program may have begun" {
+	spec '.process.args=["sleep","3"]'
+	at_every_step running run --detach
+	rt run --detach -b "$B" c1 >/dev/null 2>&1 </dev/null
 	is running
 }
